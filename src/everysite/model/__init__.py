@@ -1,0 +1,1 @@
+"""Values: what the other rooms talk about. Nothing here acts, waits or remembers."""
