@@ -45,9 +45,7 @@ def to_bytes(text: str) -> bytes:
     try:
         if not _ESCAPED.search(text):
             return text.encode()
-        return b"".join(
-            bytes([ord(c) - 0xEF00]) if "\uef80" <= c <= "\uefff" else c.encode() for c in text
-        )
+        return b"".join(bytes([ord(c) - 0xEF00]) if "\uef80" <= c <= "\uefff" else c.encode() for c in text)
     except UnicodeEncodeError as err:
         raise PathRefused(f"{text!r} is not valid Unicode; send names that are not UTF-8 in their text form") from err
 
@@ -81,7 +79,9 @@ def check_id(key: str) -> str:
     Raises PathRefused: not starting with '/', a part that is empty, '.' or '..', NUL, too long.
     """
     if not key.startswith("/") or key == "/":
-        raise PathRefused(f"{key!r} is no path; a path starts with '/' and names a file, or a package by a trailing '/'")
+        raise PathRefused(
+            f"{key!r} is no path; a path starts with '/' and names a file, or a package by a trailing '/'"
+        )
     key = canonical(key)
     raw = to_bytes(key)
     name(raw[1:-1] if raw.endswith(b"/") else raw[1:])
