@@ -58,12 +58,13 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A claim on up to 1,000 tasks that expires at `until` (ms since 1970) unless renewed."""
+    """A claim on up to 1,000 tasks, opened at `since`, that expires at `until` (ms since 1970) unless renewed."""
 
     id: int
     mapping: int
     epoch: int
     until: int
+    since: int = 0
 
 
 class Holding(msgspec.Struct, frozen=True):
