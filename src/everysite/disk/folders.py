@@ -129,14 +129,17 @@ class Root:
 
     def folder(self, name: bytes, make: bool = False) -> Folder:
         """A folder below the root by its relative name (b"": the root). Raises as `split` does."""
-        found = self._kept.get(name)
-        if found is not None:
-            return found
-        above, _, leaf = name.rpartition(b"/")
-        if leaf in (b"", b".", b"..") or b"\0" in leaf:
-            raise PathRefused(f"{to_text(name)!r} could lead outside {to_text(self.path)}")
-        found = self._child(self.folder(above, make), above, leaf, make)
-        self._keep(name, found)
+        missing = []
+        above = name
+        while (found := self._kept.get(above)) is None:
+            above, _, leaf = above.rpartition(b"/")
+            if leaf in (b"", b".", b"..") or b"\0" in leaf:
+                raise PathRefused(f"{to_text(name)!r} could lead outside {to_text(self.path)}")
+            missing.append(leaf)
+        for leaf in reversed(missing):
+            found = self._child(found, above, leaf, make)
+            above = above + b"/" + leaf if above else leaf
+            self._keep(above, found)
         return found
 
     def _keep(self, name: bytes, folder: Folder) -> None:

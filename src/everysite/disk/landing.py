@@ -109,15 +109,28 @@ class Landing:
         self._staged[name] = stage
         return fd
 
-    def finish(self, name: bytes, fd: int, mtime_ns: int, mode: int) -> None:
-        """Give a stage from `create` its times and mode, and make it durable. The caller closes `fd`."""
+    def finish(self, name: bytes, fd: int, mtime_ns: int, mode: int, with_batch: bool = False) -> None:
+        """Give a stage from `create` its times and mode and make it durable, at once or `with_batch` by `sync`.
+
+        The caller closes `fd`. Raises TargetFull, SiteUnreachable.
+        """
         folder, leaf = self.root.split(name)
         try:
             self._dress(fd, mtime_ns, mode & _MODE, 0o777)
-            os.fsync(fd)
+            if with_batch and self.root.system.syncs_all:
+                self._unsynced = True
+            else:
+                os.fsync(fd)
             self._dress_closed(folder, self._staged[name], mtime_ns, mode & _MODE)
         except OSError as err:
             raise explain(err, folder.full(leaf), "writing") from err
+
+    def staged(self, name: bytes) -> tuple[Folder, bytes]:
+        """Where the bytes of `name` wait. Raises KeyError when none do."""
+        return self.root.split(name)[0], self._staged[name]
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._staged
 
     def sync(self) -> None:
         """Make everything staged by `put` durable. Raises TargetFull, SiteUnreachable."""

@@ -67,15 +67,21 @@ def read_small(folder: Folder, leaf: bytes) -> tuple[bytes, os.stat_result]:
     """All bytes of a file that fits in memory. Raises SourceChanged when it was written to meanwhile."""
     fd, before = open_file(folder, leaf)
     try:
+        return read_open(folder, leaf, fd, before), before
+    finally:
+        os.close(fd)
+
+
+def read_open(folder: Folder, leaf: bytes, fd: int, before: os.stat_result) -> bytes:
+    """The same for a file opened by `open_file`, which the caller closes."""
+    try:
         data = os.read(fd, before.st_size + 1)  # one more, so that growth shows
         after = os.fstat(fd)
     except OSError as err:
         raise explain(err, folder.full(leaf), "reading") from err
-    finally:
-        os.close(fd)
     if len(data) != before.st_size or not unchanged(before, after):
         raise changed(folder, leaf)
-    return data, before
+    return data
 
 
 def hash_fd(fd: int, limit: int | None = None) -> tuple[bytes, int]:
