@@ -1,0 +1,1 @@
+"""How change is noticed: trees compared with what an agent remembers of them."""
