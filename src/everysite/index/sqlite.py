@@ -1,0 +1,92 @@
+"""The index in one SQLite file.
+
+Owns: the Index over a writer and readers; opening, backup, closing. Must not know: tables, SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import apsw
+
+from everysite.index.contract import Lane, Transaction
+from everysite.index.sqlite_connection import WRITER_CACHE, connect, explain
+from everysite.index.sqlite_readers import Readers
+from everysite.index.sqlite_schema import migrate
+from everysite.index.sqlite_writer import Writer
+
+T = TypeVar("T")
+
+
+class SqliteIndex:
+    """See the contract's Index. May be used from several event loops."""
+
+    def __init__(self, path: str, writer: Writer, readers: Readers) -> None:
+        self._path = path
+        self._writer = writer
+        self._readers = readers
+
+    async def run(self, unit: Callable[[Transaction], T], lane: Lane = "interactive") -> T:
+        result: T = await self._writer.run(unit, lane)
+        return result
+
+    async def read(self, unit: Callable[[Transaction], T], scan: bool = False) -> T:
+        result: T = await self._readers.read(unit, scan)
+        return result
+
+    async def backup(self, path: str) -> None:
+        """Written beside `path` and renamed when whole; a file already there is replaced."""
+        await self._readers.call(lambda: _copy(self._path, path))
+
+    async def close(self) -> None:
+        """Carries out what is queued. Later calls of `run` and `read` raise Cancelled."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._readers.close()
+        self._writer.close()
+
+
+def open(path: str, readers: int = 2) -> SqliteIndex:
+    """Open or create an index. The caller holds the lock of its home: two processes must not write one file.
+
+    Raises Refused (another program's file, or a newer schema), SiteUnreachable (damaged, not allowed), TargetFull.
+    """
+    db = connect(path, WRITER_CACHE, writes=True)
+    try:
+        migrate(db, path)
+    except apsw.Error as err:
+        db.close()
+        raise explain(err, path) from err
+    except BaseException:
+        db.close()
+        raise
+    return SqliteIndex(path, Writer(path, db), Readers(path, readers))
+
+
+def _copy(source: str, target: str) -> None:
+    stage = f"{target}.{os.getpid()}.part"
+    try:
+        _copy_into(source, stage)
+        os.replace(stage, target)
+    except apsw.Error as err:
+        raise explain(err, target) from err
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(stage)
+
+
+def _copy_into(source: str, stage: str) -> None:
+    """In one step, so on one state: the writer goes on in the log meanwhile."""
+    db, copy = connect(source), apsw.Connection(stage)
+    try:
+        copy.pragma("synchronous", "full")
+        with copy.backup("main", db, "main") as backup:
+            backup.step(-1)
+    finally:
+        copy.close()
+        db.close()

@@ -1,0 +1,48 @@
+"""Connections to a database file, and what its errors mean.
+
+Owns: pragmas and their sizes, translating the engine's errors. Must not know: tables, units, threads.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from everysite.errors import EverysiteError, SiteUnreachable, TargetFull
+
+WRITER_CACHE = 32 << 10  # KiB; the inner pages of all indexes of 1e6 elements stay in memory
+READER_CACHE = 8 << 10
+_BUSY_MS = 10_000  # another process that writes here is a backup or a mistake; both end
+
+
+def connect(path: str, cache: int = READER_CACHE, writes: bool = False) -> apsw.Connection:
+    """A connection with our settings. Raises SiteUnreachable or TargetFull.
+
+    No mmap: a failing disk would then kill the process instead of raising. synchronous=FULL: a commit is on the disk.
+    """
+    try:
+        db = apsw.Connection(path, statementcachesize=256)
+        db.set_busy_timeout(_BUSY_MS)
+        db.pragma("cache_size", -cache)
+        if writes:
+            db.pragma("page_size", 16384)  # only heeded by an empty file
+            db.pragma("journal_mode", "wal")
+            db.pragma("synchronous", "full")
+            db.pragma("journal_size_limit", 64 << 20)
+        else:
+            db.pragma("query_only", True)
+    except apsw.Error as err:
+        raise explain(err, path) from err
+    return db
+
+
+def explain(error: apsw.Error, path: str) -> EverysiteError:
+    """What a person can do about an error of the engine."""
+    if isinstance(error, apsw.FullError):
+        return TargetFull(f"{path}: no space left on the disk of the index; free some, work goes on by itself")
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return SiteUnreachable(f"{path}: the index is damaged ({error}); restore it from a backup: everysite restore")
+    if isinstance(error, (apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError)):
+        return SiteUnreachable(f"{path}: the index cannot be written ({error}); check the owner and mode of its folder")
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return SiteUnreachable(f"{path}: another process holds the index for writing; stop it and try again")
+    return SiteUnreachable(f"{path}: the index could not be used ({error}); check its disk")

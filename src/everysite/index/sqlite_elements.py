@@ -1,0 +1,191 @@
+"""Elements and tombstones in SQLite.
+
+Owns: the tables `element` and `tombstone`. Must not know: threads, commits, what elements mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+
+from everysite.errors import BadRequest, Conflict
+from everysite.index.sqlite_numbers import Numbers
+from everysite.index.sqlite_rows import Row, Value, content_columns, numbers, prefix_end, texts, write
+from everysite.model.clock import Version
+from everysite.model.element import Body, Content, Element, Tombstone
+
+_COLUMNS = "id, key, ms, counter, gen, size, mtime_ns, mode, digest, origin, change, late, body"
+_INSERT = f"INSERT INTO element ({_COLUMNS}, parent)"
+_REPLACE = (
+    "ON CONFLICT (id) DO UPDATE SET key = excluded.key, ms = excluded.ms, counter = excluded.counter, gen = excluded.gen,"
+    " size = excluded.size, mtime_ns = excluded.mtime_ns, mode = excluded.mode, digest = excluded.digest,"
+    " origin = excluded.origin, change = excluded.change, late = excluded.late, body = excluded.body, parent = excluded.parent"
+)
+_STONE_COLUMNS = "key, ms, counter, size, mtime_ns, mode, digest, renamed_to, change"
+_encode = msgspec.json.Encoder().encode
+_decode_body = msgspec.json.Decoder(Body).decode
+_decode_late = msgspec.json.Decoder(dict[str, Version]).decode
+
+
+class SqliteElements:
+    """See the contract's Elements."""
+
+    def __init__(self, db: apsw.Connection, counters: Numbers) -> None:
+        self._db = db
+        self._numbers = counters
+
+    def get(self, keys: Sequence[str]) -> list[Element | None]:
+        if len(keys) == 1:
+            return [next(iter(self._select("WHERE key = ?", (keys[0],))), None)]
+        found = {
+            element.key: element for element in self._select("WHERE key IN (SELECT value FROM carray(?))", texts(keys))
+        }
+        return [found.get(key) for key in keys]
+
+    def by_id(self, ids: Iterable[int]) -> dict[int, Element]:
+        rows = self._select("WHERE id IN (SELECT value FROM carray(?))", numbers(ids))
+        return {element.id: element for element in rows}
+
+    def put(self, elements: Sequence[Element]) -> list[Element]:
+        if not elements:
+            return []
+        self._check_keys(elements)
+        numbered = self._number(elements)
+        rows = [_row(element) for element in numbered]
+        try:
+            self._write(rows)
+        except apsw.ConstraintError:
+            self._set_keys_aside(numbered)
+            self._write(rows)
+        self._db.execute(
+            "DELETE FROM tombstone WHERE key IN (SELECT value FROM carray(?))", texts(e.key for e in elements)
+        )
+        return numbered
+
+    def bury(self, stones: Sequence[Tombstone]) -> None:
+        first = self._numbers.take("change", len(stones))
+        gone = "SELECT id FROM element WHERE key IN (SELECT value FROM carray(?))"
+        keys = [stone.key for stone in stones]
+        self._db.execute(
+            "DELETE FROM replica WHERE (site, element) IN"
+            f" (SELECT site, element FROM replica WHERE element IN ({gone}))",
+            texts(keys),
+        )
+        self._db.execute("DELETE FROM element WHERE key IN (SELECT value FROM carray(?))", texts(keys))
+        rows: list[Row] = [
+            (s.key, *s.version, *content_columns(s.content), s.renamed_to, first + i) for i, s in enumerate(stones)
+        ]
+        write(self._db, f"INSERT OR REPLACE INTO tombstone ({_STONE_COLUMNS})", rows)
+
+    def stones(self, keys: Sequence[str]) -> list[Tombstone | None]:
+        sql = f"SELECT {_STONE_COLUMNS} FROM tombstone WHERE key IN (SELECT value FROM carray(?))"
+        found = {row[0]: _stone(row) for row in self._db.execute(sql, texts(keys))}
+        return [found.get(key) for key in keys]
+
+    def under(self, prefix: str, after: str = "", limit: int = 1000) -> list[Element]:
+        end = prefix_end(prefix)
+        if end is None:
+            return self._select("WHERE key >= ? AND key > ? ORDER BY key LIMIT ?", (prefix, after, limit))
+        return self._select("WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?", (prefix, after, end, limit))
+
+    def children(self, key: str, limit: int = 1000) -> list[Element]:
+        return self._select("WHERE parent = ? ORDER BY id LIMIT ?", (key, limit))
+
+    def where(self, conditions: Sequence[tuple[str, Any]], limit: int = 1000) -> list[Element]:
+        tests, bindings = ["1"], []
+        for name, value in conditions:
+            test, values = _condition(name, value)
+            tests.append(test)
+            bindings += values
+        return self._select(f"WHERE {' AND '.join(tests)} ORDER BY id LIMIT ?", (*bindings, limit))
+
+    def _select(self, rest: str, bindings: Sequence[Any]) -> list[Element]:
+        return [_element(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM element {rest}", bindings)]
+
+    def _check_keys(self, elements: Sequence[Element]) -> None:
+        for element in elements:
+            if not element.key or "\0" in element.key:
+                raise BadRequest(f"{element.key!r} is no _id; it needs at least one character and no NUL")
+
+    def _number(self, elements: Sequence[Element]) -> list[Element]:
+        change = self._numbers.take("change", len(elements))
+        new = sum(element.id == 0 for element in elements)
+        next_id = self._numbers.take("element", new) if new else 0
+        numbered = []
+        for element in elements:
+            number = element.id or next_id
+            next_id += not element.id
+            numbered.append(_with_numbers(element, number, change))
+            change += 1
+        return numbered
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        """All rows or none, also when the caller goes on after the error."""
+        with self._db:
+            write(self._db, _INSERT, rows, _REPLACE)
+
+    def _set_keys_aside(self, elements: Sequence[Element]) -> None:
+        """Keys may travel in a circle within one batch (/1 -> /2, /2 -> /3). Raises Conflict when that is not it."""
+        keys = [element.key for element in elements]
+        ids = {element.id for element in elements}
+        taken = self._db.execute("SELECT key, id FROM element WHERE key IN (SELECT value FROM carray(?))", texts(keys))
+        others = [key for key, number in taken if number not in ids] or [key for key in keys if keys.count(key) > 1]
+        if others:
+            raise Conflict(f"{others[0]!r} exists already; choose another _id, or update it")
+        sql = "UPDATE element SET key = char(0) || id WHERE id IN (SELECT value FROM carray(?))"
+        self._db.execute(sql, numbers(ids))
+
+
+def _with_numbers(e: Element, number: int, change: int) -> Element:
+    return Element(e.key, e.body, e.version, e.late, e.gen, e.content, e.origin, number, change)
+
+
+def _row(e: Element) -> Row:
+    parent = e.body.get("#parent")
+    late = _encode(e.late).decode() if e.late else None
+    return (
+        *(
+            e.id,
+            e.key,
+            *e.version,
+            e.gen,
+            *content_columns(e.content),
+            e.origin,
+            e.change,
+            late,
+            _encode(e.body).decode(),
+        ),
+        parent if isinstance(parent, str) else None,
+    )
+
+
+def _element(row: tuple[Any, ...]) -> Element:
+    number, key, ms, counter, gen, size, mtime_ns, mode, digest, origin, change, late, body = row
+    content = None if digest is None else Content(size, mtime_ns, mode, digest)
+    known = _decode_late(late) if late else {}
+    return Element(key, _decode_body(body), Version(ms, counter), known, gen, content, origin, number, change)
+
+
+def _stone(row: tuple[Any, ...]) -> Tombstone:
+    key, ms, counter, size, mtime_ns, mode, digest, renamed_to, change = row
+    content = None if digest is None else Content(size, mtime_ns, mode, digest)
+    return Tombstone(key, Version(ms, counter), content, renamed_to, change)
+
+
+def _condition(name: str, value: Any) -> tuple[str, list[Value]]:
+    """SQL for `body[name] == value`, with JSON's idea of equal: true is not 1, and null is not absent."""
+    if name == "_id":
+        return "key = ?", [str(value)]
+    if isinstance(value, bool) or value is None:
+        return _CONDITION.format("j.type = ?"), [name, {True: "true", False: "false", None: "null"}[value]]
+    if isinstance(value, str):
+        return _CONDITION.format("j.type = 'text' AND j.atom = ?"), [name, value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = float(value)
+    return _CONDITION.format("j.type IN ('integer', 'real') AND j.atom = ?"), [name, value]
+
+
+_CONDITION = "EXISTS (SELECT 1 FROM json_each(body) AS j WHERE j.key = ? AND {})"

@@ -1,0 +1,103 @@
+"""What an agent holds on its disk, in SQLite.
+
+Owns: the tables `held_file` and `held_stage`. Must not know: threads, commits, the disk; how folders are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import apsw
+
+from everysite.index.contract import HeldFile, HeldFolder
+from everysite.index.sqlite_folders import SqliteFolders
+from everysite.index.sqlite_numbers import Numbers
+from everysite.index.sqlite_rows import Row, blobs, query, write
+
+_COLUMNS = "name, size, mtime_ns, ctime_ns, inode, mode, digest"
+
+
+class SqliteHeld:
+    """See the contract's Held."""
+
+    def __init__(self, db: apsw.Connection, counters: Numbers) -> None:
+        self._db = db
+        self._folders = SqliteFolders(db, counters)
+
+    def folders(self, mapping: int) -> list[HeldFolder]:
+        return self._folders.all(mapping)
+
+    def folder(self, mapping: int, path: bytes) -> HeldFolder | None:
+        return self._folders.get(mapping, path)
+
+    def put_folder(self, mapping: int, folder: HeldFolder) -> HeldFolder:
+        return self._folders.put(mapping, folder)
+
+    def move_folder(self, mapping: int, path: bytes, to: bytes) -> None:
+        self._folders.move(mapping, path, to)
+
+    def remove_folder(self, mapping: int, path: bytes) -> None:
+        self._folders.remove(mapping, path)
+
+    def files(self, folder: int) -> list[HeldFile]:
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM held_file WHERE folder = ? ORDER BY name", (folder,))
+        return [HeldFile(*row) for row in rows]
+
+    def get(self, mapping: int, names: Sequence[bytes]) -> list[HeldFile | None]:
+        found: dict[bytes, HeldFile] = {}
+        for path, number, leaves in self._by_folder(mapping, names):
+            sql = f"SELECT {_COLUMNS} FROM held_file WHERE folder = ? AND name IN (SELECT value FROM carray(?))"
+            for row in self._db.execute(sql, (number, *blobs(leaves))):
+                found[_join(path, row[0])] = HeldFile(*row)
+        return [found.get(name) for name in names]
+
+    def put(self, mapping: int, files: Sequence[tuple[bytes, HeldFile]]) -> None:
+        numbers = {path: self._folders.make(mapping, path) for path in {path for path, _ in files}}
+        rows: list[Row] = [
+            (numbers[path], f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode, f.mode, f.digest) for path, f in files
+        ]
+        write(self._db, f"INSERT OR REPLACE INTO held_file (folder, {_COLUMNS})", rows)
+        self._folders.forget_fingerprints(numbers.values())
+
+    def remove(self, mapping: int, names: Sequence[bytes]) -> None:
+        touched = []
+        for _, number, leaves in self._by_folder(mapping, names):
+            sql = "DELETE FROM held_file WHERE folder = ? AND name IN (SELECT value FROM carray(?))"
+            self._db.execute(sql, (number, *blobs(leaves)))
+            touched.append(number)
+        self._folders.forget_fingerprints(touched)
+
+    def with_digest(self, mapping: int, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+        if not digests:
+            return {}
+        sql = """SELECT f.digest, min(f.folder), f.name FROM held_file AS f CROSS JOIN held_folder AS d ON d.id = f.folder
+            WHERE d.mapping = ? AND f.digest IN (SELECT value FROM carray(?)) GROUP BY f.digest"""
+        rows = list(query(self._db, sql, (mapping, *blobs(digests))))
+        return {digest: _join(self._folders.path_of(folder), name) for digest, folder, name in rows}
+
+    def stage(self, mapping: int, names: Sequence[bytes]) -> None:
+        write(self._db, "INSERT OR IGNORE INTO held_stage (mapping, name)", [(mapping, name) for name in names])
+
+    def unstage(self, mapping: int, names: Sequence[bytes]) -> None:
+        if names:
+            sql = "DELETE FROM held_stage WHERE mapping = ? AND name IN (SELECT value FROM carray(?))"
+            self._db.execute(sql, (mapping, *blobs(names)))
+
+    def staged(self, mapping: int) -> list[bytes]:
+        return [
+            row[0]
+            for row in self._db.execute("SELECT name FROM held_stage WHERE mapping = ? ORDER BY name", (mapping,))
+        ]
+
+    def _by_folder(self, mapping: int, names: Iterable[bytes]) -> list[tuple[bytes, int, list[bytes]]]:
+        """(folder path, folder id, leaf names) for the folders that exist."""
+        leaves: dict[bytes, list[bytes]] = {}
+        for name in names:
+            path, _, leaf = name.rpartition(b"/")
+            leaves.setdefault(path, []).append(leaf)
+        numbers = self._folders.find_all(mapping, leaves)
+        return [(path, number, leaves[path]) for path, number in numbers.items()]
+
+
+def _join(folder: bytes, name: bytes) -> bytes:
+    return folder + b"/" + name if folder else name

@@ -1,0 +1,107 @@
+"""Reading beside the writer.
+
+Owns: the connection for short reads in the calling thread, the pool of threads for long ones.
+Must not know: tables, the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import apsw
+
+from everysite.errors import Cancelled
+from everysite.index.contract import Transaction
+from everysite.index.sqlite_connection import READER_CACHE, connect, explain
+from everysite.index.sqlite_transaction import SqliteTransaction
+
+_STEPS = 2_000  # engine steps between two looks at the counter
+_LOOKS = 50  # 100,000 steps of one unit, some 5 ms: longer reads leave the event loop
+
+
+class Reader:
+    """One connection, one unit at a time, each on one state of the index."""
+
+    def __init__(self, path: str, cache: int = READER_CACHE) -> None:
+        self._path = path
+        self._db = connect(path, cache)
+        self._transaction = SqliteTransaction(self._db, writes=False)
+
+    def carry_out(self, unit: Callable[[Transaction], Any], looks: int = 0) -> Any:
+        """`looks`: give up with apsw.InterruptError after so many times 2,000 steps; 0: never."""
+        self._limit(looks)
+        try:
+            self._db.execute("BEGIN")
+            try:
+                return unit(self._transaction)
+            finally:
+                self._db.execute("ROLLBACK")
+        except apsw.ReadOnlyError as err:
+            raise TypeError("a unit given to read() wants to write; give it to run()") from err
+        except apsw.InterruptError:
+            raise
+        except apsw.Error as err:
+            raise explain(err, self._path) from err
+
+    def _limit(self, looks: int) -> None:
+        left = looks
+
+        def look() -> bool:
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        self._db.set_progress_handler(look if looks else None, _STEPS)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class Readers:
+    """Short units run where they are called; long ones on up to `threads` threads."""
+
+    def __init__(self, path: str, threads: int) -> None:
+        self._path = path
+        self._inline = Reader(path, cache=2 * READER_CACHE)
+        self._free = threading.Lock()  # held while the inline connection is in use
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="index-reader")
+        self._idle: SimpleQueue[Reader] = SimpleQueue()
+        self._closed = False
+
+    async def read(self, unit: Callable[[Transaction], Any], scan: bool) -> Any:
+        if self._closed:
+            raise Cancelled(f"{self._path}: the index is closed")
+        if not scan and self._free.acquire(blocking=False):
+            try:
+                return self._inline.carry_out(unit, _LOOKS)
+            except apsw.InterruptError:
+                pass  # too long for the event loop: from the start again, on a thread
+            finally:
+                self._free.release()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._on_thread, unit)
+
+    async def call(self, work: Callable[[], None]) -> None:
+        """Other blocking work for the pool's threads."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _on_thread(self, unit: Callable[[Transaction], Any]) -> Any:
+        try:
+            reader = self._idle.get_nowait()
+        except Empty:
+            reader = Reader(self._path)
+        try:
+            return reader.carry_out(unit)
+        finally:
+            self._idle.put(reader)
+
+    def close(self) -> None:
+        self._closed = True
+        self._pool.shutdown()
+        while not self._idle.empty():
+            self._idle.get().close()
+        self._inline.close()
