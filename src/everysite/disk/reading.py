@@ -84,8 +84,8 @@ def read_open(folder: Folder, leaf: bytes, fd: int, before: os.stat_result) -> b
     return data
 
 
-def hash_fd(fd: int, limit: int | None = None) -> tuple[bytes, int]:
-    """BLAKE3 and count of the bytes from where `fd` stands to the end, or of the next `limit`. Raises OSError."""
+def hash_fd(fd: int, limit: int | None = None) -> tuple[blake3, int]:
+    """A BLAKE3 hasher fed with the bytes from where `fd` stands (at most `limit`), and their count. Raises OSError."""
     hasher, done = blake3(), 0
     while limit is None or done < limit:
         data = os.read(fd, _PIECE if limit is None else min(_PIECE, limit - done))
@@ -93,7 +93,7 @@ def hash_fd(fd: int, limit: int | None = None) -> tuple[bytes, int]:
             break
         hasher.update(data)
         done += len(data)
-    return hasher.digest(), done
+    return hasher, done
 
 
 def hash_file(root: Root, name: bytes, from_disk: bool = False) -> tuple[bytes, os.stat_result]:
@@ -106,7 +106,7 @@ def hash_file(root: Root, name: bytes, from_disk: bool = False) -> tuple[bytes, 
     try:
         if from_disk:
             root.system.forget_cached(fd)
-        digest, _ = hash_fd(fd)
+        digest = hash_fd(fd)[0].digest()
         after = os.fstat(fd)
     except OSError as err:
         raise explain(err, folder.full(leaf), "reading") from err

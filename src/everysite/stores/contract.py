@@ -109,11 +109,15 @@ class Store(Protocol):
         self, files: AsyncIterable[tuple[Name, Source]], may_publish: MayPublish = allow
     ) -> Sequence[Stat | Exception]:
         """Many small files, durable together before the first becomes visible. One answer a file, in order: its Stat, or
-        the error that concerns this file alone (StaleLease when may_publish dropped it). Raises only for the store as a whole."""
+        the error that concerns this file alone (StaleLease when may_publish dropped it). Raises only for the store as a
+        whole, and only while nothing is visible yet: a SiteUnreachable among the answers says that the source's site, or
+        this store after a part was done, went away. An adapter may ask may_publish once for each batch it makes."""
 
-    async def copy(self, name: Name, to: Name) -> Stat: ...
+    async def copy(self, name: Name, to: Name) -> Stat:
+        """The same bytes, times and mode under another name, which is replaced. Raises NotFound."""
 
-    async def move(self, name: Name, to: Name) -> Stat: ...
+    async def move(self, name: Name, to: Name) -> Stat:
+        """The file under another name, which is replaced, and not under its old one. Raises NotFound."""
 
     async def delete(self, names: Sequence[Name]) -> None:
         """Deleting what is already gone is success."""
