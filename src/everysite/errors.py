@@ -119,6 +119,13 @@ class StaleLease(Refused):
     exit_code = 20
 
 
+class TooManyAttempts(Transient):
+    """Somebody tried too often; the message says when to come back."""
+
+    code = "too-many-attempts"
+    exit_code = 5
+
+
 class Cancelled(Transient):
     """Stopped on purpose before the end; goes on where it stood."""
 

@@ -1,0 +1,166 @@
+"""What scans find: carried out, one unit of work a batch.
+
+Owns: applying `decide.announce` to many findings, and renames of single files.
+Must not know: how the tree was scanned, HTTP. Renames of whole folders are in `folders.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from everysite.decide.announce import Outcome, Seen, left_behind, receive
+from everysite.errors import EverysiteError, PathRefused
+from everysite.index.contract import Event, Transaction
+from everysite.model.element import Element, Tombstone
+from everysite.model.path import below, check_id
+from everysite.model.replica import Replica
+from everysite.model.site import Mapping, Site
+from everysite.tracker.contract import Announce, Announced, Caller, SeenItem
+from everysite.tracker.core import Core, held_mapping
+from everysite.tracker.folders import move_folder
+from everysite.tracker.planning import Planner
+
+_STEP = 250  # findings in one bulk step: about 10 ms
+_SMALL = 50  # up to here a batch is somebody's work, not a scan
+
+
+class AnnounceVerb:
+    """The verb `announce`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def announce(self, caller: Caller, asked: Announce) -> Announced:
+        """Raises StaleLease, TooLarge. A finding that is refused is named in the answer; the others count."""
+        self._core.cap(len(asked.seen), "findings")
+        counts: Counter[str] = Counter()
+        refused: dict[str, str] = {}
+        lane = "interactive" if len(asked.seen) <= _SMALL else "bulk"
+        folders = [s for s in asked.seen if _is_folder_move(s)]
+        for folder in folders:
+            counts["renamed"] += await move_folder(self._core, caller, asked.mapping, asked.epoch, folder)
+        files = [s for s in asked.seen if not _is_folder_move(s)] if folders else asked.seen
+        for at in range(0, len(files), _STEP):
+            step = files[at : at + _STEP]
+            now = self._core.clock()
+            batch = await self._core.index.run(
+                lambda tx, step=step, now=now: _announce(tx, caller, asked, step, now),  # type: ignore[misc]
+                lane,  # type: ignore[arg-type]
+            )
+            counts += batch.counts
+            refused |= batch.refused
+            self._core.wakes.wake(batch.woken)
+        return Announced(dict(counts), refused)
+
+
+def _is_folder_move(item: SeenItem) -> bool:
+    return bool(item.was) and not item.package and item.key.endswith("/") and item.was.endswith("/")
+
+
+class Batch:
+    """One step of an announcement inside its unit of work."""
+
+    def __init__(self, tx: Transaction, site: Site, mapping: Mapping, now: int, first: bool) -> None:
+        self.tx, self.site, self.mapping, self.now, self.first = tx, site, mapping, now, first
+        self.planner = Planner(tx)
+        self.version = tx.stamp(now)
+        self.counts: Counter[str] = Counter()
+        self.refused: dict[str, str] = {}
+
+    @property
+    def woken(self) -> set[int]:
+        return self.planner.woken
+
+    def receive(self, findings: Sequence[Seen]) -> None:
+        """Decide and store; what follows from a finding is received in the next round."""
+        counting = True
+        while findings:
+            findings = self._round(findings, counting)
+            counting = False
+
+    def _round(self, findings: Sequence[Seen], counting: bool) -> list[Seen]:
+        keys = sorted({k for f in findings for k in (f.key, f.was) if k})
+        elements = {e.key: e for e in self.tx.elements.get(keys) if e is not None}
+        missing = [k for k in keys if k not in elements]
+        stones = {t.key: t for t in self.tx.elements.stones(missing) if t is not None} if missing else {}
+        replicas = self.tx.replicas.of([e.id for e in elements.values()]) if elements else {}
+        own = {r.element: r for rows in replicas.values() for r in rows if r.site == self.site.id}
+        outcomes: list[tuple[Seen, Outcome]] = []
+        for finding in findings:
+            element, before = elements.get(finding.key), elements.get(finding.was)
+            outcome = receive(
+                finding, element, own.get(element.id) if element else None, stones.get(finding.key), self.site,
+                self.mapping, self.planner.globals, self.now, self.first, before, own.get(before.id) if before else None,
+            )  # fmt: skip
+            outcomes.append((finding, outcome))
+            if counting:
+                self.counts[outcome.action] += 1
+        self._store(outcomes, elements, replicas)
+        return [f for _, o in outcomes for f in o.follow]
+
+    def _store(
+        self, outcomes: list[tuple[Seen, Outcome]], elements: dict[str, Element], replicas: dict[int, list[Replica]]
+    ) -> None:
+        changed = [(s, o) for s, o in outcomes if o.element is not None]
+        puts = self.tx.elements.put([replace(o.element, version=self.version) for _, o in changed if o.element])
+        saved = {e.key: e for e in puts}
+        self._bury([o.bury for _, o in changed if o.bury])
+        rows = [
+            replace(o.replica, element=o.replica.element or saved[s.key].id)
+            for s, o in outcomes
+            if o.replica is not None
+        ]
+        for seen, outcome in changed:
+            if outcome.bury is not None:
+                old = outcome.bury.key
+                others = [r for r in replicas.get(saved[seen.key].id, ()) if r.site != self.site.id]
+                rows += [left_behind(r, old, seen.key) for r in others]
+                self.planner.cancel({m.id: [old] for m in self.planner.mappings})
+        if rows:
+            self.tx.replicas.put(rows)
+        self._plan(outcomes, elements, saved)
+        self.tx.history.add(
+            [Event(s.key, self.now, o.action, self.site.id, text=o.history) for s, o in outcomes if o.history]
+        )
+
+    def _bury(self, stones: Sequence[Tombstone]) -> None:
+        if stones:
+            self.tx.elements.bury([replace(s, version=self.version) for s in stones])
+
+    def _plan(
+        self, outcomes: list[tuple[Seen, Outcome]], elements: dict[str, Element], saved: dict[str, Element]
+    ) -> None:
+        """All sites anew where it may matter. New elements have nothing waiting, so they go the short way."""
+        fresh: list[Element] = []
+        known: list[Element] = []
+        for seen, outcome in outcomes:
+            if not outcome.replan:
+                continue
+            element = saved.get(seen.key) or elements[seen.key]
+            (known if seen.key in elements or outcome.bury else fresh).append(element)
+        self.planner.wish(fresh, fresh=True)
+        self.planner.wish(known)
+
+
+def _announce(tx: Transaction, caller: Caller, asked: Announce, items: Sequence[SeenItem], now: int) -> Batch:
+    mapping, site = held_mapping(tx, caller, asked.mapping, asked.epoch, now)
+    batch = Batch(tx, site, mapping, now, asked.first)
+    findings = []
+    for item in items:
+        try:
+            findings.append(_finding(item, mapping))
+        except EverysiteError as err:
+            batch.refused[item.key] = str(err)
+    batch.receive(findings)
+    return batch
+
+
+def _finding(item: SeenItem, mapping: Mapping) -> Seen:
+    key, was = check_id(item.key), check_id(item.was) if item.was else ""
+    for path in (key, was):
+        if path and not below(path, mapping.prefix):
+            raise PathRefused(f"{path!r} is not below {mapping.prefix!r}, the part of the namespace this folder has")
+    return Seen(key, item.content, "package" if item.package else "file", was)

@@ -1,0 +1,157 @@
+"""The tracker in its own process: every operation bound to the verb that carries it out.
+
+Owns: the table operation -> verb, the check of rights before each call, first start, the reclaim of expired leases.
+Must not know: HTTP, the engine behind the index.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from everysite.errors import EverysiteError
+from everysite.index.contract import Index, Transaction
+from everysite.model.element import Element
+from everysite.tracker import contract as ops
+from everysite.tracker.access import Access
+from everysite.tracker.announce import AnnounceVerb
+from everysite.tracker.contract import Caller, Operation, Tracker, Wanted
+from everysite.tracker.core import REVISION, Core, Limits, allow, serves, wall_clock
+from everysite.tracker.elements import ElementVerbs
+from everysite.tracker.questions import QuestionVerbs
+from everysite.tracker.relay import Broker
+from everysite.tracker.settings import GLOBALS, GLOBALS_KEY
+from everysite.tracker.settle import SettleVerb
+from everysite.tracker.sites import SiteVerbs
+from everysite.tracker.work import WorkVerbs
+
+R = TypeVar("R")
+A = TypeVar("A")
+Verb = Callable[[Caller, Any], Awaitable[Any]]
+
+_log = logging.getLogger(__name__)
+_RECLAIM_S = 2.0
+
+
+class Service:
+    """Start it, ask it as somebody, stop it."""
+
+    def __init__(self, index: Index, limits: Limits | None = None, clock: Callable[[], int] | None = None) -> None:
+        self._core = Core(index, limits or Limits(), clock or wall_clock)
+        self.access = Access(self._core)
+        self._work = WorkVerbs(self._core)
+        self._verbs = self._bind()
+        self._reclaiming: asyncio.Task[None] | None = None
+
+    @property
+    def broker(self) -> Broker:
+        """Where relayed bytes meet."""
+        return self._core.broker
+
+    async def start(self) -> None:
+        """Global parameters and the tracker's id exist after the first start; expired work is given back from now on."""
+        self._core.tracker_id = await self._core.index.run(lambda tx: _first_start(tx, self._core.clock()))
+        self._core.revision = int(await self._core.index.read(lambda tx: tx.meta(REVISION)) or 0)
+        self._reclaiming = asyncio.create_task(self._reclaim(), name="reclaim")
+
+    async def stop(self) -> None:
+        """Every waiting call returns; the index stays open for its owner to close."""
+        self._core.wakes.close()
+        await self._core.broker.close()
+        if self._reclaiming is not None:
+            self._reclaiming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reclaiming
+
+    def as_caller(self, caller: Caller) -> Tracker:
+        """The tracker as this caller may use it."""
+        return _For(self, caller)
+
+    async def authenticate(self, token: str, address: str) -> Caller | None:
+        """Who a token stands for; None when it is none, or no longer one."""
+        return await self.access.authenticate(token, address)
+
+    async def call(self, caller: Caller, operation: Operation[R, A], request: R) -> A:
+        """Carry an operation out for a caller. Raises Forbidden or SignInNeeded, and what the verb raises."""
+        allow(caller, operation.right)
+        answer: A = await self._verbs[operation.name](caller, request)
+        return answer
+
+    async def _serve(self, caller: Caller, asked: ops.Serve) -> Wanted:
+        serves(caller, asked.site)
+        self._core.last_call[asked.site] = self._core.clock()
+        return await self._core.broker.next(asked.site, min(asked.wait_ms, 30_000))
+
+    async def _reclaim(self) -> None:
+        while True:
+            await asyncio.sleep(_RECLAIM_S)
+            try:
+                await self._work.reclaim()
+            except EverysiteError as err:
+                _log.warning("expired leases could not be reclaimed: %s", err)
+
+    def _bind(self) -> dict[str, Verb]:
+        core, access, work = self._core, self.access, self._work
+        sites = SiteVerbs(core, access)
+        elements, questions = ElementVerbs(core, sites), QuestionVerbs(core)
+        verbs: dict[Operation[Any, Any], Verb] = {
+            ops.HEALTH: questions.health,
+            ops.SIGN_IN: access.sign_in,
+            ops.SIGN_OUT: access.sign_out,
+            ops.VERIFY: access.verify,
+            ops.USERS: access.users,
+            ops.PUT_USER: access.put_user,
+            ops.REMOVE_USER: access.remove_user,
+            ops.TOKENS: access.tokens,
+            ops.CREATE_TOKEN: access.create_token,
+            ops.REMOVE_TOKEN: access.remove_token,
+            ops.PUBLISH: elements.publish,
+            ops.READ: elements.read,
+            ops.UPDATE: elements.update,
+            ops.DELETE: elements.delete,
+            ops.SEARCH: questions.search,
+            ops.SITES: sites.sites,
+            ops.SITE: sites.site,
+            ops.PUT_SITE: sites.put_site,
+            ops.REMOVE_SITE: sites.remove_site,
+            ops.JOIN_TOKEN: sites.join_token,
+            ops.STATUS: questions.status,
+            ops.WHY: questions.why,
+            ops.LOG: questions.log,
+            ops.MY_SITES: sites.my_sites,
+            ops.HELLO: sites.hello,
+            ops.HOLD: work.hold,
+            ops.LET_GO: work.let_go,
+            ops.ANNOUNCE: AnnounceVerb(core).announce,
+            ops.CLAIM: work.claim,
+            ops.CHECK: work.check,
+            ops.SETTLE: SettleVerb(core).settle,
+            ops.REPORT: sites.report,
+            ops.SERVE: self._serve,
+        }
+        return {operation.name: verb for operation, verb in verbs.items()}
+
+
+class _For:
+    """The service, seen by one caller."""
+
+    def __init__(self, service: Service, caller: Caller) -> None:
+        self._service = service
+        self._caller = caller
+
+    async def call(self, operation: Operation[R, A], request: R) -> A:
+        return await self._service.call(self._caller, operation, request)
+
+
+def _first_start(tx: Transaction, now: int) -> str:
+    known = tx.meta("tracker")
+    if known is not None:
+        return known
+    made = secrets.token_hex(8)
+    tx.set_meta("tracker", made)
+    tx.elements.put([Element(GLOBALS_KEY, {**GLOBALS, "author": "support", "time": now}, tx.stamp(now))])
+    return made

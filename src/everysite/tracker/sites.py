@@ -1,0 +1,266 @@
+"""Sites and their mappings: adding, configuring live, pausing, removing.
+
+Owns: how an element of class `volume` becomes a site with a mapping, and the agent's hello.
+Must not know: tasks beyond planning anew, how an agent works.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from everysite.errors import BadRequest, Conflict, NotFound
+from everysite.index.contract import Transaction
+from everysite.model.element import Body, Element, Tombstone
+from everysite.model.site import Mapping, Site
+from everysite.tracker.access import Access
+from everysite.tracker.contract import (
+    Caller,
+    Hello,
+    JoinToken,
+    MySites,
+    Named,
+    Nothing,
+    Report,
+    Revision,
+    SiteChange,
+    SiteInfo,
+    Sites,
+    Welcome,
+)
+from everysite.tracker.core import REVISION, Core, bump_revision, read_globals, serves, site_named
+from everysite.tracker.planning import Planner
+from everysite.tracker.settings import check_url, site_of
+
+_PAGE = 500  # elements planned anew in one bulk step
+_STATUS_KEYS = (
+    frozenset(f"{word}_{work}" for word in ("exit", "last", "stderr") for work in ("emission", "reception", "scan"))
+    | {
+        "agentStatus",
+        "agentVersion",
+        "agentStartTime",
+        "error",
+        "scan_duration",
+        "bytesTotal",
+        "bytesUsed",
+        "bytesRemaining",
+    }
+    | {f"lastConnection{what}" for what in ("Attempt", "StatusChange", "Success")}
+)
+
+
+def is_site(body: Body) -> bool:
+    """Whether an element describes a site."""
+    return body.get("class") == "volume"
+
+
+class SiteVerbs:
+    """The verbs of sites."""
+
+    def __init__(self, core: Core, access: Access) -> None:
+        self._core = core
+        self._access = access
+
+    async def sites(self, caller: Caller, asked: Nothing) -> Sites:
+        return Sites(await self._core.index.read(lambda tx: [_info(self._core, tx, s) for s in tx.sites.all()]))
+
+    async def site(self, caller: Caller, asked: Named) -> SiteInfo:
+        return await self._core.index.read(lambda tx: _info(self._core, tx, site_named(tx, asked.name)))
+
+    async def put_site(self, caller: Caller, asked: SiteChange) -> SiteInfo:
+        """Raises BadRequest (a wrong value), Conflict (name taken, folders that overlap), NotFound (not `create`)."""
+        now = self._core.clock()
+        revision = await self._core.index.run(lambda tx: _put(tx, caller, asked, now))
+        self._core.reconfigured(revision)
+        await self.plan_all()
+        return await self.site(caller, Named(asked.name))
+
+    async def remove_site(self, caller: Caller, asked: Named) -> Nothing:
+        now = self._core.clock()
+        revision, name = await self._core.index.run(lambda tx: _remove(tx, asked.name, now))
+        doomed = [t.id for t in await self._core.index.read(lambda tx: tx.access.tokens(None)) if t.site == name]
+        await self._core.index.run(lambda tx: tx.access.drop_tokens(doomed))
+        self._access.forget()
+        self._core.reconfigured(revision)
+        return Nothing()
+
+    async def join_token(self, caller: Caller, asked: Named) -> JoinToken:
+        site = await self._core.index.read(lambda tx: site_named(tx, asked.name))
+        return JoinToken(site.name, await self._access.agent_token(site.name, "join"))
+
+    async def plan_all(self) -> None:
+        """Plan every file anew, in bulk steps: a site or a global parameter has changed."""
+        after: str | None = ""
+        while after is not None:
+
+            def step(tx: Transaction, page: str = after) -> tuple[str | None, set[int]]:
+                planner = Planner(tx)
+                found = tx.elements.under("/", page, _PAGE)
+                planner.wish(found)
+                return (found[-1].key if len(found) == _PAGE else None), planner.woken
+
+            after, woken = await self._core.index.run(step, "bulk")
+            self._core.wakes.wake(woken)
+
+    # --- what agents say of themselves ---
+
+    async def my_sites(self, caller: Caller, asked: Revision) -> MySites:
+        """Waits until the configuration is no longer at the asked revision."""
+        core = self._core
+        if asked.revision == core.revision:
+            await core.wakes.wait({REVISION: core.wakes.generation(REVISION)}, asked.wait_ms / 1000)
+
+        def unit(tx: Transaction) -> list[str]:
+            elements = tx.elements.get([s.element for s in tx.sites.all()])
+            local = [e.body["name"] for e in elements if e is not None and e.body.get("agent") == "local"]
+            return [n for n in local if caller.site in (n, "*") or caller.rank == "admin"]
+
+        revision = core.revision
+        return MySites(await core.index.read(unit), revision)
+
+    async def hello(self, caller: Caller, asked: Hello) -> Welcome:
+        """Raises NotFound (no such site), Conflict (its folder is another site's)."""
+        serves(caller, asked.site)
+        core, now = self._core, self._core.clock()
+        welcome = await core.index.run(lambda tx: _hello(tx, asked, core.limits.lease_ms, now))
+        core.last_call[welcome.site] = now
+        if welcome.revision != core.revision:
+            core.reconfigured(welcome.revision)
+            await self.plan_all()
+        return welcome
+
+    async def report(self, caller: Caller, asked: Report) -> Nothing:
+        """Status keys only; raises BadRequest for any other key."""
+        serves(caller, asked.site)
+        wrong = sorted(set(asked.values) - _STATUS_KEYS)
+        if wrong:
+            raise BadRequest(
+                f"{wrong[0]!r} is no status key of a site; an agent reports: {', '.join(sorted(_STATUS_KEYS))}"
+            )
+
+        def unit(tx: Transaction) -> None:
+            [element] = tx.elements.get([site_named(tx, asked.site).element])
+            if element is not None:
+                tx.elements.put([msgspec.structs.replace(element, body={**element.body, **asked.values})])
+
+        await self._core.index.run(unit, "bulk")
+        return Nothing()
+
+
+def store_site(tx: Transaction, element: Element) -> int:
+    """Make site and mapping what their element says; answers the new revision. Raises BadRequest, Conflict."""
+    site, mapping = site_of(element.key, element.body)
+    old = tx.sites.named(site.name)
+    if old is not None and old.element != element.key:
+        raise Conflict(f"there is a site {old.name!r} already; names are unique without regard to case")
+    renamed = next((s for s in tx.sites.all() if s.element == element.key and s.folded != site.folded), None)
+    if renamed is not None:
+        raise BadRequest(f"a site keeps its name; remove {renamed.name!r} and add {site.name!r} instead")
+    site = tx.sites.put(msgspec.structs.replace(site, id=old.id if old else 0))
+    known = next((m for m in tx.sites.mappings() if m.site == site.id), None)
+    mapping = msgspec.structs.replace(mapping, site=site.id, id=known.id if known else 0)
+    _refuse_shared_folder(tx, site, mapping)
+    tx.sites.put_mapping(mapping)
+    return bump_revision(tx)
+
+
+def _put(tx: Transaction, caller: Caller, asked: SiteChange, now: int) -> int:
+    site = tx.sites.named(asked.name)
+    if site is not None and asked.create:
+        raise Conflict(
+            f"there is a site {site.name!r} already; change it with: everysite site set {site.name} KEY=VALUE"
+        )
+    if site is None and not asked.create:
+        site = site_named(tx, asked.name)
+    key = site.element if site else f"sites/{asked.name}"
+    [element] = tx.elements.get([key])
+    if element is not None and site is None:
+        raise Conflict(f"the element {key!r} is something else; remove or rename it first")
+    body: Body = dict(element.body) if element else _new_site(caller, asked, now)
+    for name, value in {
+        "url": asked.url,
+        "prefix": asked.prefix,
+        "direction": asked.direction,
+        "paused": asked.paused,
+    }.items():
+        if value is not None:
+            body[name] = value
+    if asked.url:
+        body |= {"url": check_url(asked.url, asked.name), "agent": "local"}
+    for name, value in asked.keys.items():
+        if name in ("_id", "name", "class") or name.startswith("$"):
+            raise BadRequest(f"site {asked.name}: the key {name!r} cannot be set")
+        if value is None:
+            body.pop(name, None)
+        else:
+            body[name] = value
+    [saved] = tx.elements.put([Element(key, body, tx.stamp(now), id=element.id if element else 0)])
+    return store_site(tx, saved)
+
+
+def _new_site(caller: Caller, asked: SiteChange, now: int) -> Body:
+    return {"name": asked.name, "class": "volume", "url": "", "author": caller.username, "time": now}
+
+
+def _remove(tx: Transaction, name: str, now: int) -> tuple[int, str]:
+    site = site_named(tx, name)
+    tx.sites.remove(site.id)
+    tx.elements.bury([Tombstone(site.element, tx.stamp(now))])
+    tx.set_meta(f"host:{site.id}", None)
+    return bump_revision(tx), site.name
+
+
+def _hello(tx: Transaction, asked: Hello, lease_ms: int, now: int) -> Welcome:
+    site = site_named(tx, asked.site)
+    [element] = tx.elements.get([site.element])
+    if element is None:
+        raise NotFound(f"the element {site.element!r} of the site {site.name} is gone; add the site again")
+    body = {**element.body, "agentStatus": "on", "agentVersion": asked.version, "agentStartTime": now}
+    changed = False
+    tx.set_meta(f"host:{site.id}", asked.host)
+    if asked.url and body.get("agent") != "local" and body.get("url") != asked.url:
+        body |= {"url": check_url(asked.url, site.name), "agent": "joined"}
+        changed = True
+    [saved] = tx.elements.put([msgspec.structs.replace(element, body=body)])
+    if changed:
+        store_site(tx, saved)
+    mappings = [m for m in tx.sites.mappings() if m.site == site.id]
+    _refuse_shared_folder(tx, site, mappings[0])
+    return Welcome(site.name, mappings, read_globals(tx), site.paused, int(tx.meta(REVISION) or 0), lease_ms)
+
+
+def _refuse_shared_folder(tx: Transaction, site: Site, mapping: Mapping) -> None:
+    """Two sites on one host must not write into each other's folders."""
+    here, host = folder_of(mapping.url), tx.meta(f"host:{site.id}")
+    if not here:
+        return
+    sites = {s.id: s for s in tx.sites.all()}
+    for other in tx.sites.mappings():
+        there = folder_of(other.url)
+        apart = tx.meta(f"host:{other.site}") != host and _joined(tx, sites[other.site]) != _joined(tx, site)
+        if other.site == site.id or not there or apart:
+            continue
+        if here.startswith(there) or there.startswith(here):
+            raise Conflict(
+                f"site {site.name}: {mapping.url} overlaps the folder {other.url} of the site {sites[other.site].name}; "
+                "give every site a folder of its own"
+            )
+
+
+def _joined(tx: Transaction, site: Site) -> bool:
+    [element] = tx.elements.get([site.element])
+    return element is not None and element.body.get("agent") == "joined"
+
+
+def folder_of(url: str) -> bytes:
+    """The folder of a file:// url, ending with '/'; b'' for every other kind."""
+    return unquote_to_bytes(url.removeprefix("file://")) if url.startswith("file:///") else b""
+
+
+def _info(core: Core, tx: Transaction, site: Site) -> SiteInfo:
+    [element] = tx.elements.get([site.element])
+    body = {"_id": site.element, **(element.body if element else {})}
+    seen = core.last_call.get(site.name, 0)
+    agent = "on" if core.present(site.name) else ("off" if body.get("agentStartTime") else "never")
+    return SiteInfo(site.name, site.paused, agent, seen, [m for m in tx.sites.mappings() if m.site == site.id], body)
