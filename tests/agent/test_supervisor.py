@@ -51,7 +51,7 @@ async def test_a_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     lines: list[str] = []
     child = Supervisor([sys.executable, "-c", _STUBBORN, str(ready)], log=lines.append)
     await child.start()
-    await until(lambda: ready.exists())
+    await until(ready.exists)
     await child.stop(grace=0.05)
     assert child.pid is None
     assert "was killed" in lines[0]

@@ -1,0 +1,339 @@
+"""One scan of a site's folder: a walk against what is held, and only the differences told.
+
+Owns: the order of a scan, what is announced, and that `held` learns a difference after the tracker has.
+Must not know: HTTP, when scans run, how other sites get the files.
+
+A scan that is stopped or crashes anywhere repeats what it had not told; announcing twice changes nothing. Everything
+that compares, tells and writes down runs under `turn`, which whoever writes to the tree at the same time shares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from everysite.disk.faults import explain
+from everysite.disk.threads import in_thread
+from everysite.errors import Cancelled, EverysiteError, Refused, StaleLease
+from everysite.index.contract import HeldFile, HeldFolder, Index, Transaction
+from everysite.model.path import key_of, name, to_text
+from everysite.model.site import Mapping
+from everysite.observe import rootguard
+from everysite.observe.findings import Findings
+from everysite.observe.hashing import Failed, Looked, look_at_all, matches, passing, stats_of
+from everysite.observe.renames import Renames
+from everysite.observe.walk import Folder, Skip, walk
+from everysite.tracker.contract import Announced, SeenItem
+
+Announcer = Callable[[list[SeenItem], bool], Awaitable[Announced]]
+"""Tells the tracker a batch; the flag says that this tree was never scanned to the end before."""
+
+_FOLDERS = 200  # walked folders a step
+_BATCH = 2000  # differences a call to the tracker
+_SECOND_LOOK = 0.3  # s between two looks at a file that was written to a moment ago
+_ERRORS = 50  # lines of a report
+_ROOT, _DONE = "root", "scanned"
+
+
+class Scanned(msgspec.Struct, frozen=True):
+    """How a scan went. `counts` as the tracker answered; `errors` lines for a person; `unsettled`: files that were being
+    written to, so another scan is worth while soon."""
+
+    files: int
+    bytes: int
+    folders: int
+    seconds: float
+    counts: dict[str, int] = {}
+    errors: list[str] = []
+    unsettled: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """rsync's number: 23 when something could not be read."""
+        return 23 if self.errors else 0
+
+
+async def scan(
+    root: bytes,
+    mapping: Mapping,
+    held: Index,
+    announce: Announcer,
+    *,
+    skip: Skip | None = None,
+    turn: asyncio.Lock | None = None,
+    stop: threading.Event | None = None,
+) -> Scanned:
+    """Find and tell what changed below `root` since the last scan.
+
+    Raises SiteUnreachable (the folder is not there), Cancelled (`stop` was set), and what `announce` raises.
+    """
+    return await _Scan(root, mapping, held, announce, skip, turn or asyncio.Lock(), stop or threading.Event()).run()
+
+
+async def forget(mapping: int, held: Index) -> None:
+    """Have the next scan count as the first one: everything is told again."""
+
+    def unit(tx: Transaction) -> None:
+        for folder in tx.held.folders(mapping):
+            if not folder.parent:
+                tx.held.remove_folder(mapping, folder.path)
+        tx.set_meta(f"{_DONE}:{mapping}", None)
+
+    await held.run(unit)
+
+
+class _Scan:
+    def __init__(
+        self,
+        root: bytes,
+        mapping: Mapping,
+        held: Index,
+        announce: Announcer,
+        skip: Skip | None,
+        turn: asyncio.Lock,
+        stop: threading.Event,
+    ) -> None:
+        self._root, self._mapping, self._held, self._announce = root, mapping, held, announce
+        self._skip, self._turn, self._stop = skip, turn, stop
+        self._counts: dict[str, int] = {}
+        self._errors: list[str] = []
+        self._untold: set[bytes] = set()  # folders with differences that wait for the next scan
+        self._unsettled = 0
+        self._first = False
+
+    async def run(self) -> Scanned:
+        began = time.monotonic()
+        identity = await self._begin()
+        findings = await self._walk()
+        await self._rename_folders(findings)
+        renames = Renames(findings.gone)
+        await self._tell_changed(findings, renames)
+        await in_thread(rootguard.check, self._root, identity, True)  # it may have been unmounted meanwhile
+        await self._tell_gone(findings, renames)
+        await self._end(findings, identity)
+        self._list_errors(findings)
+        return Scanned(
+            findings.files, findings.bytes, len(findings.marks), time.monotonic() - began,
+            self._counts, self._errors, self._unsettled,
+        )  # fmt: skip
+
+    # --- begin and end ---
+
+    async def _begin(self) -> str:
+        def facts(tx: Transaction) -> tuple[str, bool, bool]:
+            holds = any(folder.inode or folder.fingerprint for folder in tx.held.folders(self._mapping.id))
+            return tx.meta(self._meta(_ROOT)) or "", holds, tx.meta(self._meta(_DONE)) is None
+
+        known, holds, self._first = await self._held.read(facts, scan=True)
+        return await in_thread(rootguard.check, self._root, known, holds)
+
+    async def _end(self, findings: Findings, identity: str) -> None:
+        """Folders whose differences are all told need no second look while their fingerprint stays."""
+        marks = [(path, mark) for path, mark in findings.marks.items() if path not in self._untold]
+        for at in range(0, len(marks), _FOLDERS):
+            step = marks[at : at + _FOLDERS]
+
+            def unit(tx: Transaction, step: Sequence[tuple[bytes, tuple[int, bytes]]] = step) -> None:
+                for path, (inode, fingerprint) in step:
+                    tx.held.put_folder(self._mapping.id, HeldFolder(path, inode, fingerprint))
+
+            await self._held.run(unit, "bulk")
+
+        def done(tx: Transaction) -> None:
+            tx.set_meta(self._meta(_ROOT), identity)
+            tx.set_meta(self._meta(_DONE), "1")
+
+        await self._held.run(done)
+
+    def _meta(self, fact: str) -> str:
+        return f"{fact}:{self._mapping.id}"
+
+    def _list_errors(self, findings: Findings) -> None:
+        for path, number in findings.errors:
+            if len(self._errors) < _ERRORS:
+                err = OSError(number, os.strerror(number))
+                self._errors.append(str(explain(err, self._root + b"/" + path, "reading")))
+
+    # --- the walk ---
+
+    async def _walk(self) -> Findings:
+        findings = Findings(await self._held.read(lambda tx: tx.held.folders(self._mapping.id), scan=True))
+        folders = walk(self._root, 1, self._skip, findings.known)
+        while step := await in_thread(_next, folders, self._root):
+            await self._held.read(lambda tx, step=step: _add(findings, tx, step), scan=True)  # type: ignore[misc]
+            self._check_stopped()
+        return findings
+
+    def _check_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("the scan was stopped; the next one goes on")
+
+    async def _rename_folders(self, findings: Findings) -> None:
+        """Folders first: what is below them then differs in nothing."""
+        if findings.strangers:
+            async with self._turn:
+                await self._refresh(findings)
+                pairs = await self._held.read(lambda tx: findings.renamed(tx.held.files), scan=True)
+                for old, new in pairs:
+                    await self._rename_folder(old, new)
+                if pairs:
+                    await self._refresh(findings)
+        await self._held.read(lambda tx: findings.settle_strangers(tx.held.files), scan=True)
+
+    async def _refresh(self, findings: Findings) -> None:
+        findings.refresh(await self._held.read(lambda tx: tx.held.folders(self._mapping.id), scan=True))
+
+    async def _rename_folder(self, old: bytes, new: bytes) -> None:
+        item = SeenItem(self._key(new) + "/", was=self._key(old) + "/")
+        try:
+            await self._call([item])
+        except StaleLease:
+            raise
+        except Refused:
+            return  # told as files that are gone and files that are new
+        await self._held.run(lambda tx: tx.held.move_folder(self._mapping.id, old, new))
+
+    # --- files ---
+
+    async def _tell_changed(self, findings: Findings, renames: Renames) -> None:
+        looks = look_at_all(self._root, self._valid(findings.changed), self._stop)
+        async with contextlib.aclosing(looks):
+            async for batch in looks:
+                self._check_stopped()
+                if any(isinstance(look, Looked) and look.young for look in batch):
+                    await asyncio.sleep(_SECOND_LOOK)
+                async with self._turn:
+                    await self._tell_looks([look for look in batch if self._usable(look)], renames)
+
+    def _valid(self, files: Sequence[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+        for path, size in files:
+            try:
+                yield name(path), size
+            except EverysiteError as err:
+                self._fault(path, str(err))
+
+    def _usable(self, look: Looked | Failed) -> bool:
+        if isinstance(look, Looked):
+            return True
+        if passing(look.error):
+            self._later(look.name)
+        else:
+            self._fault(look.name, str(look.error))
+        return False
+
+    def _later(self, path: bytes) -> None:
+        self._unsettled += 1
+        self._untold.add(path.rpartition(b"/")[0])
+
+    def _fault(self, path: bytes, text: str) -> None:
+        self._untold.add(path.rpartition(b"/")[0])
+        if len(self._errors) < _ERRORS:
+            self._errors.append(text)
+
+    async def _tell_looks(self, looks: Sequence[Looked | Failed], renames: Renames) -> None:
+        """Under `turn`: look once more, tell what is not held by now, write down what was told."""
+        fresh = [look for look in looks if isinstance(look, Looked)]
+        names = [look.name for look in fresh]
+        if not fresh:
+            return
+        stats = await in_thread(stats_of, self._root, names)
+        known = await self._held.read(lambda tx: tx.held.get(self._mapping.id, names))
+        items: list[SeenItem] = []
+        told: list[tuple[Looked, bytes]] = []
+        for look, stat, old in zip(fresh, stats, known, strict=True):
+            if stat is None or not matches(look.file, stat):
+                self._later(look.name)
+            elif old is not None and _same_content(old, look.file):
+                told.append((look, b""))  # only its inode or ctime moved
+            else:
+                was = renames.take(look.file) if old is None else b""
+                told.append((look, was))
+                items.append(SeenItem(self._key(look.name), look.content, self._key(was) if was else ""))
+        refused = await self._call(items) if items else set()
+        self._untold.update(look.name.rpartition(b"/")[0] for look, _ in told if self._key(look.name) in refused)
+        await self._write_down([(look, was) for look, was in told if self._key(look.name) not in refused])
+
+    async def _write_down(self, told: Sequence[tuple[Looked, bytes]]) -> None:
+        def unit(tx: Transaction) -> None:
+            tx.held.put(self._mapping.id, [(look.name.rpartition(b"/")[0], look.file) for look, _ in told])
+            tx.held.remove(self._mapping.id, [was for _, was in told if was])
+
+        await self._held.run(unit, "bulk")
+
+    async def _tell_gone(self, findings: Findings, renames: Renames) -> None:
+        """Last, so that a file that was moved is known under its new name before its old one goes."""
+        gone = [path for path in findings.gone if not renames.taken(path)]
+        for at in range(0, len(gone), _BATCH):
+            self._check_stopped()
+            async with self._turn:
+                await self._tell_gone_batch(gone[at : at + _BATCH])
+        await self._drop_folders(findings)
+
+    async def _tell_gone_batch(self, paths: Sequence[bytes]) -> None:
+        stats = await in_thread(stats_of, self._root, paths)
+        known = await self._held.read(lambda tx: tx.held.get(self._mapping.id, paths))
+        lost = [path for path, stat, file in zip(paths, stats, known, strict=True) if stat is None and file is not None]
+        if lost:
+            await self._call([SeenItem(self._key(path)) for path in lost])
+            await self._held.run(lambda tx: tx.held.remove(self._mapping.id, lost), "bulk")
+
+    async def _drop_folders(self, findings: Findings) -> None:
+        async with self._turn:
+            await self._refresh(findings)
+
+            def unit(tx: Transaction) -> None:
+                lost = sorted(findings.vanished().items(), reverse=True)
+                for path, folder in lost:
+                    if path and not tx.held.files(folder.id) and not os.path.lexists(self._root + b"/" + path):
+                        tx.held.remove_folder(self._mapping.id, path)
+
+            await self._held.run(unit, "bulk")
+
+    async def _call(self, items: list[SeenItem]) -> set[str]:
+        """Tell the tracker; the keys it refused, which count as errors."""
+        answer = await self._announce(items, self._first)
+        for word, count in answer.counts.items():
+            self._counts[word] = self._counts.get(word, 0) + count
+        for key, reason in answer.refused.items():
+            if len(self._errors) < _ERRORS:
+                self._errors.append(f"{key}: {reason}")
+        return set(answer.refused)
+
+    def _key(self, path: bytes) -> str:
+        return key_of(path, self._mapping.prefix)
+
+
+def _next(folders: Iterator[Folder], root: bytes) -> list[Folder]:
+    try:
+        return list(islice(folders, _FOLDERS))
+    except OSError as err:
+        raise explain(err, root, "reading the folder") from err
+
+
+def _add(findings: Findings, tx: Transaction, step: Sequence[Folder]) -> None:
+    for folder in step:
+        findings.add(folder, tx.held.files)
+
+
+def _same_content(one: HeldFile, other: HeldFile) -> bool:
+    return (one.digest, one.size, one.mtime_ns, one.mode & 0o777) == (
+        other.digest, other.size, other.mtime_ns, other.mode & 0o777,
+    )  # fmt: skip
+
+
+def describe(scanned: Scanned) -> str:
+    """One line for the log."""
+    found = ", ".join(f"{count} {word}" for word, count in sorted(scanned.counts.items())) or "nothing new"
+    return f"{scanned.files} files in {scanned.seconds:.2f} s: {found}"
+
+
+def last_lines(scanned: Scanned, limit: int = 4096) -> str:
+    """The errors as `stderr_scan` shows them: at most `limit` bytes of text."""
+    return to_text("\n".join(scanned.errors).encode()[:limit])
