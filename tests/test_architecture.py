@@ -62,7 +62,7 @@ OUTSIDE = {
     "web": "msgspec starlette uvicorn httptools uvloop cryptography argon2 blake3",
     "config": "msgspec",
     "assemble": "msgspec cryptography uvicorn uvloop",
-    "cli": "msgspec rich uvloop",
+    "cli": "msgspec blake3 rich uvloop",
     "desktop": "msgspec PySide6",
 }
 """Third-party packages a room may use, next to the standard library."""
