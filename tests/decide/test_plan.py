@@ -43,7 +43,7 @@ held = st.one_of(st.none(), replicas(2))
 def settled(wish: Wish, site: int) -> Replica:
     """What the tracker remembers when a wish came true."""
     if wish.kind == "absent":
-        return Replica(wish.element, site, gen=wish.gen, synced=NOW, deleted=NOW)
+        return Replica(wish.element, site, gen=0, synced=0, deleted=NOW)
     return Replica(wish.element, site, gen=wish.gen, synced=NOW)
 
 
