@@ -6,6 +6,7 @@ import pytest
 from tests.tracker.conftest import ADMIN, Agent, Clock, content, seen
 
 from everysite.errors import BadRequest, Conflict, Forbidden, StaleLease
+from everysite.model.element import Body
 from everysite.tracker.contract import (
     CHECK,
     CLAIM,
@@ -112,7 +113,7 @@ async def test_the_other_site_may_become_the_origin(service: Service, agents: Ag
 
 
 async def test_destination_keys_and_priority(service: Service, agents: Agents) -> None:
-    items = [
+    items: list[Body | None] = [
         {"_id": "/low", "comment": "", "origin": "paris", "syncEverywhere": False, "sync_tokyo": True},
         {"_id": "/high", "comment": "", "origin": "paris", "sync_priority": 9, "sync_montreal": False},
     ]

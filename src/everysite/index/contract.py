@@ -34,6 +34,9 @@ class Elements(Protocol):
 
     def by_id(self, ids: Iterable[int]) -> dict[int, Element]: ...
 
+    def count(self) -> int:
+        """How many there are; tombstones do not count."""
+
     def put(self, elements: Sequence[Element]) -> list[Element]:
         """Insert (id 0) or replace whole (by id; the key may have changed: a rename). Answers them with `id` and `change`
         filled in. A tombstone of the same key is dropped. Raises Conflict when a new key is taken."""
@@ -148,6 +151,9 @@ class Tasks(Protocol):
         """The earliest run_at of unclaimed rows, None when there are none."""
 
     def waiting(self, mapping: int) -> Waiting: ...
+
+    def ahead(self, task: Task) -> tuple[int, int]:
+        """(files, bytes) of the unclaimed rows of its mapping that are due before this one."""
 
 
 class Waiting(msgspec.Struct, frozen=True):

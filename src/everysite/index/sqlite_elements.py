@@ -49,6 +49,10 @@ class SqliteElements:
         rows = self._select("WHERE id IN (SELECT value FROM carray(?))", numbers(ids))
         return {element.id: element for element in rows}
 
+    def count(self) -> int:
+        """A walk over the narrowest index: some 10 ms a million."""
+        return int(next(self._db.execute("SELECT count(*) FROM element"))[0])
+
     def put(self, elements: Sequence[Element]) -> list[Element]:
         if not elements:
             return []

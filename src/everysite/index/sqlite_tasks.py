@@ -111,6 +111,14 @@ class SqliteTasks:
         """Adds up two narrow indexes, no row: some 60 ms a million tasks."""
         return Waiting(*(value or 0 for value in next(self._db.execute(_WAITING, (mapping,)))))
 
+    def ahead(self, task: Task) -> tuple[int, int]:
+        sql = (
+            "SELECT count(*), coalesce(sum(size), 0) FROM task"
+            " WHERE mapping = ? AND lease = 0 AND (priority > ? OR (priority = ? AND seq < ?))"
+        )
+        files, size = next(self._db.execute(sql, (task.mapping, task.priority, task.priority, task.seq)))
+        return files, size
+
     def _select(self, rest: str, bindings: Sequence[Any]) -> list[Task]:
         return [_task(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM task {rest}", bindings)]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from everysite.decide.elements import clean, merge_update, publish_problem
+from everysite.decide.elements import WhoClass, clean, merge_update, publish_problem
 from everysite.decide.plan import plan
 from everysite.errors import BadRequest, Forbidden
 from everysite.index.contract import Event, Transaction
@@ -94,6 +94,11 @@ def _unfold(items: Sequence[Body | None]) -> list[Body]:
     return unfolded
 
 
+def _class(caller: Caller) -> WhoClass:
+    """Agents write like editors; the operations they may call are another matter."""
+    return "editor" if caller.rank == "agent" else caller.rank
+
+
 def _publish(tx: Transaction, caller: Caller, items: Sequence[Body], now: int) -> tuple[Published, set[int]]:
     planner = Planner(tx)
     keys = [check_id(item["_id"]) for item in items]
@@ -104,7 +109,7 @@ def _publish(tx: Transaction, caller: Caller, items: Sequence[Body], now: int) -
     for key, item in zip(keys, items, strict=True):
         if key in taken or key in fresh:
             continue
-        body = clean({k: v for k, v in item.items() if k != "_id"}, caller.rank)
+        body = clean({k: v for k, v in item.items() if k != "_id"}, _class(caller))
         body = {k: v for k, v in body.items() if v is not None}
         body, _ = take_apart(body, list(planner.sites.values()))
         body = {"author": caller.username, "time": now} | body
@@ -146,7 +151,7 @@ class _Change:
         self._guard(element, item)
         sites = list(self.planner.sites.values())
         change, states = take_apart({k: v for k, v in item.items() if k != "_id"}, sites)
-        body = merge_update(element.body, clean(change, self.caller.rank))
+        body = merge_update(element.body, clean(change, _class(self.caller)))
         changed = replace(element, body=body, version=self.tx.stamp(self.now))
         changed = self._origin(element, changed)
         [saved] = self.tx.elements.put([changed])

@@ -5,15 +5,21 @@ Owns: reading, never changing. Must not know: HTTP, how the sentence of `why` is
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from everysite import __version__
+from everysite.decide.plan import covering
+from everysite.decide.targets import wanted
+from everysite.decide.tasks import blocked
+from everysite.decide.why import Situation, why
 from everysite.errors import BadRequest
 from everysite.index.contract import Transaction
 from everysite.model.element import Element
 from everysite.model.path import canonical
+from everysite.model.replica import Replica, State, state
 from everysite.model.site import Site
 from everysite.tracker.contract import (
     Caller,
@@ -29,7 +35,7 @@ from everysite.tracker.contract import (
     Why,
     WhyAsked,
 )
-from everysite.tracker.core import Core, site_named
+from everysite.tracker.core import Core, read_globals
 
 _PAGE = 1000
 
@@ -120,7 +126,7 @@ def _equal(asked: Any, there: Any) -> bool:
 
 def _status(core: Core, tx: Transaction) -> Status:
     sites = tx.sites.all()
-    elements = int(tx.meta("elements") or 0)
+    elements = tx.elements.count()
     return Status([_site_status(core, tx, s) for s in sites], elements, __version__)
 
 
@@ -145,6 +151,51 @@ def _problem(body: dict[str, Any]) -> str:
 
 
 def _why(core: Core, tx: Transaction, asked: WhyAsked, now: int) -> Why:
-    site = site_named(tx, asked.site)
-    [element] = tx.elements.get([canonical(asked.path)])
-    return Why(str((core, site, element, now)), "unknown")
+    path = canonical(asked.path)
+    site = tx.sites.named(asked.site)
+    [element] = tx.elements.get([path])
+    [stone] = tx.elements.stones([path]) if element is None else [None]
+    situation = Situation(path, site.name if site else asked.site, now, element, stone, site, globals=read_globals(tx))
+    if site is None or element is None:
+        return Why(why(situation), "unknown")
+    situation = _at_site(core, tx, situation, site, element)
+    origin = element.origin == site.id
+    verdict = wanted(element.body, site.name, situation.globals.sync_everywhere)
+    copied = state(situation.replica, element.gen)
+    shown: State | Literal["origin", "not wanted"] = copied
+    if origin and copied in ("current", "missing"):
+        shown = "origin"
+    elif not verdict.wanted and copied == "missing":
+        shown = "not wanted"
+    return Why(why(situation), shown)
+
+
+def _at_site(core: Core, tx: Transaction, situation: Situation, site: Site, element: Element) -> Situation:
+    mapping = covering(tx.sites.mappings(), site.id, situation.path)
+    rows = tx.replicas.of([element.id]).get(element.id, [])
+    [task] = tx.tasks.get(mapping.id, [situation.path]) if mapping else [None]
+    names = {s.id: s.name for s in tx.sites.all()}
+    having = [names[r.site] for r in rows if r.synced and r.gen == element.gen and not r.deleted]
+    ahead = tx.tasks.ahead(task) if task is not None else (0, 0)
+    lease = tx.leases.get(task.lease) if task is not None and task.lease else None
+    row = next((r for r in rows if r.site == site.id), None)
+    if lease is not None:
+        row = replace(row or Replica(element.id, site.id), syncing=lease.since)
+    return replace(
+        situation,
+        mapping=mapping,
+        replica=row,
+        task=task,
+        before=blocked(task, tx.tasks.moves(task.mapping)) if task is not None else None,
+        ahead_files=ahead[0],
+        ahead_bytes=ahead[1],
+        online=core.present(site.name),
+        agent_seen=core.last_call.get(site.name, 0),
+        halted=_halted(tx, site),
+        origin_online=any(core.present(name) for name in having),
+    )
+
+
+def _halted(tx: Transaction, site: Site) -> str:
+    [element] = tx.elements.get([site.element])
+    return _problem(element.body) if element is not None and element.body.get("error") else ""
