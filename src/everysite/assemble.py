@@ -1,0 +1,151 @@
+"""The wiring: which index, which stores, which tracker an agent talks to.
+
+Owns: the only place that names concrete adapters; a tracker in this process with its doors; an agent in this process.
+Must not know: the command line, what is printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from everysite.errors import BadRequest, Unreadable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from everysite.agent.supervisor import Supervisor
+    from everysite.client import Client
+    from everysite.config import Settings
+    from everysite.index.contract import Index
+    from everysite.stores.contract import Store
+    from everysite.tracker.service import Service
+
+# Everything else is imported where it is used: an agent needs no web server, and a copy no index.
+
+
+def open_index(settings: Settings) -> Index:
+    """The tracker's index. The caller holds the lock of the home. Raises Refused, SiteUnreachable, TargetFull."""
+    from everysite.index import sqlite
+
+    settings.database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _only_ours(settings.database)
+    return sqlite.open(str(settings.database), settings.index.reader_threads)
+
+
+def _only_ours(path: Path) -> None:
+    """Make the file, readable by its owner only, before the engine does: it will hold password hashes."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as err:
+        raise Unreadable(f"{path} cannot be opened ({err.strerror}); give this account the right to it") from err
+
+
+def open_held(state: Path) -> Index:
+    """An agent's own index, in its state folder, of what is really on its disk."""
+    from everysite.index import sqlite
+
+    return sqlite.open(str(state / "held.db"))
+
+
+def store_for(url: str) -> Store:
+    """The store a url names. Raises BadRequest for a kind that is not known."""
+    from everysite.stores.folder import FolderStore
+
+    parts = urlsplit(url)
+    path = unquote_to_bytes(parts.path)
+    if parts.scheme != "file" or parts.netloc or not path.startswith(b"/"):
+        raise BadRequest(f"{url!r} names no store; a folder is given like file:///data/paris/")
+    return FolderStore(os.fsdecode(path))
+
+
+def agent_tracker(url: str, token: str, fingerprint: str = "") -> Client:
+    """The tracker as an agent in another process sees it; to be used with `async with`."""
+    from everysite.client import Client
+
+    return Client(url, token, fingerprint)
+
+
+@contextlib.asynccontextmanager
+async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
+    """A tracker in this process, without doors; ended and its index closed when the block is left."""
+    from everysite.tracker.core import Limits
+    from everysite.tracker.service import Service
+    from everysite.tracker.tokens import life_span
+
+    limits = Limits(
+        batch=settings.api.max_batch,
+        lease_ms=round(settings.agent.lease_seconds * 1000),
+        token_life_s=life_span(settings.access.token_life, 0),
+        open_mode=settings.api.open_mode,
+    )
+    index = open_index(settings)
+    try:
+        service = Service(index, limits)
+        await service.start()
+        try:
+            yield service
+        finally:
+            await service.stop()
+    finally:
+        await index.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where a tracker is reached: its address for people, the same for programs of this machine, its certificate."""
+
+    url: str
+    local_url: str
+    fingerprint: str = ""
+
+
+@contextlib.asynccontextmanager
+async def open_doors(service: Service, settings: Settings) -> AsyncIterator[Doors]:
+    """Serve a tracker over HTTP while the block runs. Raises Conflict (port taken), Unreadable (no such address)."""
+    from everysite.web.app import create_app
+    from everysite.web.options import Options
+    from everysite.web.server import serve
+
+    server = settings.server
+    options = Options(
+        max_body=settings.api.max_body,
+        max_batch=settings.api.max_batch,
+        base_path=server.base_path,
+        proxies=server.trusted_proxies,
+    )
+    encrypted, context, fingerprint = _encryption(settings)
+    port = server.tls_port if encrypted else server.port
+    running = await serve(create_app(service, options), server.host, port, context)
+    try:
+        yield _doors(running.host, running.port, server.base_path, encrypted, fingerprint)
+    finally:
+        await running.stop()
+
+
+def _doors(host: str, port: int, base: str, encrypted: bool, fingerprint: str) -> Doors:
+    scheme = "https" if encrypted else "http"
+    anywhere = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+    inside = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    outside = socket.getfqdn() if anywhere else host
+    return Doors(_url(scheme, outside, port, base), _url(scheme, inside, port, base), fingerprint)
+
+
+def _url(scheme: str, host: str, port: int, base: str) -> str:
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{base}"
+
+
+def supervised(argv: Sequence[str], secret: str, log: Callable[[str], None]) -> Supervisor:
+    """A process that will be kept running; `secret` is the line it reads from its standard input."""
+    from everysite.agent.supervisor import Supervisor
+
+    return Supervisor(argv, secret=secret, log=log)
+
+
+def _encryption(settings: Settings) -> tuple[bool, None, str]:
+    return False, None, ""

@@ -1,0 +1,71 @@
+"""everysite token add|list|remove: tokens for programs.
+
+Owns: the arguments; a token is printed once, alone on its line. Must not know: what a token looks like.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from everysite.cli.reach import add_options, ask
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The three acts."""
+    acts = parser.add_subparsers(dest="act", required=True, metavar="add|list|remove")
+    add = acts.add_parser("add", help="a new token; it is shown this once", allow_abbrev=False)
+    add.add_argument("label", metavar="LABEL", help="to recognise it by, like 'render farm'")
+    add.add_argument("--user", metavar="NAME", help="for somebody else (admins only)")
+    add.add_argument("--expires", metavar="TIME", help="30m, 2h, 7d; 0 for never (default: as the tracker is set)")
+    add_options(add)
+    add_options(acts.add_parser("list", help="your tokens; all of them for an admin", allow_abbrev=False))
+    remove = acts.add_parser("remove", help="revoke a token", allow_abbrev=False)
+    remove.add_argument("id", type=int, metavar="ID", help="its number in 'everysite token list'")
+    add_options(remove)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Dispatch."""
+    return {"add": _add, "list": _list, "remove": _remove}[args.act](args)
+
+
+def _add(args: argparse.Namespace) -> int:
+    from everysite.cli.output import show_json
+    from everysite.tracker.contract import CREATE_TOKEN, NewToken
+
+    made = ask(args, CREATE_TOKEN, NewToken(args.label, args.user, args.expires))
+    if args.json:
+        show_json(made)
+    else:
+        print(made.token)
+        print(f"token {made.id} made; keep the line above, it is not shown again", file=sys.stderr)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from everysite.cli.output import moment, show_json, show_table
+    from everysite.tracker.contract import TOKENS, Nothing
+
+    found = ask(args, TOKENS, Nothing()).tokens
+    if args.json:
+        show_json(found)
+        return 0
+    rows = [
+        (t.id, t.username, t.kind, t.site or "-", t.label, moment(t.created), moment(t.used), moment(t.until))
+        for t in found
+    ]
+    show_table(("id", "user", "kind", "site", "label", "made", "used", "until"), rows, "no tokens")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from everysite.cli.output import show_json
+    from everysite.tracker.contract import REMOVE_TOKEN, TokenId
+
+    ask(args, REMOVE_TOKEN, TokenId(args.id))
+    if args.json:
+        show_json({"removed": args.id})
+    else:
+        print(f"token {args.id} revoked")
+    return 0
