@@ -9,6 +9,7 @@ from everysite.errors import BadRequest, Conflict, NotFound
 from everysite.model.element import Body
 from everysite.tracker.contract import (
     CLAIM,
+    HELLO,
     MY_SITES,
     PUT_SITE,
     READ,
@@ -19,6 +20,7 @@ from everysite.tracker.contract import (
     UPDATE,
     Caller,
     Claim,
+    Hello,
     Ids,
     Items,
     Named,
@@ -73,6 +75,15 @@ async def test_two_sites_cannot_share_a_folder(service: Service) -> None:
         with pytest.raises(Conflict, match="folder"):
             await service.call(ADMIN, PUT_SITE, SiteChange("b", create=True, url=url))
     await service.call(ADMIN, PUT_SITE, SiteChange("b", create=True, url="file:///data/ab"))
+
+
+async def test_the_same_path_on_two_machines_is_two_folders(service: Service, agents: Agents) -> None:
+    paris, tokyo = agents["paris"], agents["tokyo"]
+    folder = "file:///data/footage/"
+    await paris.ask(HELLO, Hello("paris", "host-one", "1", folder))
+    await tokyo.ask(HELLO, Hello("tokyo", "host-two", "1", folder))
+    with pytest.raises(Conflict, match="paris"):
+        await tokyo.ask(HELLO, Hello("tokyo", "host-one", "1", folder))
 
 
 async def test_a_new_site_gets_what_is_there(service: Service, agents: Agents) -> None:

@@ -232,14 +232,13 @@ def _hello(tx: Transaction, asked: Hello, lease_ms: int, now: int) -> Welcome:
 
 def _refuse_shared_folder(tx: Transaction, site: Site, mapping: Mapping) -> None:
     """Two sites on one host must not write into each other's folders."""
-    here, host = folder_of(mapping.url), tx.meta(f"host:{site.id}")
+    here = folder_of(mapping.url)
     if not here:
         return
     sites = {s.id: s for s in tx.sites.all()}
     for other in tx.sites.mappings():
         there = folder_of(other.url)
-        apart = tx.meta(f"host:{other.site}") != host and _joined(tx, sites[other.site]) != _joined(tx, site)
-        if other.site == site.id or not there or apart:
+        if other.site == site.id or not there or not _together(tx, site, sites[other.site]):
             continue
         if here.startswith(there) or there.startswith(here):
             raise Conflict(
@@ -248,9 +247,13 @@ def _refuse_shared_folder(tx: Transaction, site: Site, mapping: Mapping) -> None
             )
 
 
-def _joined(tx: Transaction, site: Site) -> bool:
-    [element] = tx.elements.get([site.element])
-    return element is not None and element.body.get("agent") == "joined"
+def _together(tx: Transaction, one: Site, other: Site) -> bool:
+    """Whether two sites' folders are on one machine: their agents see the same host, or both are the tracker's own."""
+    host = tx.meta(f"host:{one.id}")
+    if host and host == tx.meta(f"host:{other.id}"):
+        return True
+    elements = tx.elements.get([one.element, other.element])
+    return all(e is not None and e.body.get("agent") == "local" for e in elements)
 
 
 def folder_of(url: str) -> bytes:
