@@ -17,7 +17,7 @@ from everysite.disk.faults import explain
 from everysite.disk.folders import Root
 from everysite.disk.landing import Landing
 from everysite.disk.reading import changed, open_file, read_open, unchanged
-from everysite.errors import Cancelled
+from everysite.errors import Cancelled, SourceChanged
 from everysite.model.path import to_text
 
 SMALL = 1 << 20  # up to here a file is read, hashed and written whole
@@ -25,6 +25,7 @@ _RANGE = 16 << 20  # copied in one call; large enough to hide the call, small en
 _HASHED = 1 << 20  # hashed in one call; stays in the second-level cache
 
 Progress = Callable[[int], None]
+Wanted = tuple[int, int, int]
 
 
 def ignore(count: int) -> None:
@@ -36,23 +37,28 @@ def copy_into(
     to: bytes,
     source: Root,
     name: bytes,
+    wanted: Wanted | None = None,
     stop: threading.Event | None = None,
     progress: Progress = ignore,
 ) -> tuple[bytes, os.stat_result]:
     """Stage a copy of `name` as `to`. Returns the BLAKE3 of the bytes staged and the source's stat.
 
+    `wanted`: the size and mtime_ns the source must have, and the mode the copy gets; None: as the source is.
     `progress` hears bytes added, in this thread. Raises NotFound, Unreadable, SourceChanged, PathRefused, TargetFull,
-    SiteUnreachable, Cancelled when `stop` was set; the stage is gone then. Times and mode are the source's.
+    SiteUnreachable, Cancelled when `stop` was set; the stage is gone then.
     """
     folder, leaf = source.split(name)
     fd, before = open_file(folder, leaf)
     try:
+        if wanted is not None and (before.st_size, before.st_mtime_ns) != wanted[:2]:
+            raise SourceChanged(f"{to_text(folder.full(leaf))}: it is not what was announced; it is looked at again")
+        mode = before.st_mode if wanted is None else wanted[2]
         if before.st_size <= SMALL:
             data = read_open(folder, leaf, fd, before)
-            landing.put(to, data, before.st_mtime_ns, before.st_mode)
+            landing.put(to, data, before.st_mtime_ns, mode)
             progress(len(data))
             return blake3(data).digest(), before
-        return _copy_large(landing, to, fd, before, stop or threading.Event(), progress), before
+        return _copy_large(landing, to, fd, before, mode, stop or threading.Event(), progress), before
     except OSError as err:
         landing.drop(to)
         raise explain(err, folder.full(leaf), "copying") from err
@@ -64,14 +70,14 @@ def copy_into(
 
 
 def _copy_large(
-    landing: Landing, to: bytes, fd: int, before: os.stat_result, stop: threading.Event, progress: Progress
+    landing: Landing, to: bytes, fd: int, before: os.stat_result, mode: int, stop: threading.Event, progress: Progress
 ) -> bytes:
     out = landing.create(to)
     try:
         digest, size = _pour(landing, to, fd, out, stop, progress)
         if size != before.st_size or not unchanged(before, os.fstat(fd)):
             raise changed(*landing.root.split(to))
-        landing.finish(to, out, before.st_mtime_ns, before.st_mode, with_batch=True)
+        landing.finish(to, out, before.st_mtime_ns, mode, with_batch=True)
     finally:
         os.close(out)
     return digest

@@ -149,18 +149,29 @@ class Landing:
         The stage stays until `drop` or `close` when this fails.
         """
         folder, leaf = self.root.split(name)
-        stage = self._staged[name]
+        found = self._replace(folder, self._staged[name], folder, leaf, expected)
+        del self._staged[name]
+        self.root.touched.add(name.rpartition(b"/")[0])
+        return found
+
+    def rename(self, old: bytes, name: bytes, expected: Expected = ANY) -> os.stat_result:
+        """Rename a file below the root. Raises NotFound, and Conflict as `publish` does."""
+        folder, leaf = self.root.split(name, make=True)
+        old_folder, old_leaf = self.root.split(old)
+        found = self._replace(old_folder, old_leaf, folder, leaf, expected)
+        self.root.touched |= {old.rpartition(b"/")[0], name.rpartition(b"/")[0]}
+        return found
+
+    def _replace(self, old: Folder, old_leaf: bytes, new: Folder, leaf: bytes, expected: Expected) -> os.stat_result:
         try:
-            check_target(folder, leaf, expected)
-            if expected is None:
-                self.root.system.rename_new(folder.prefix + stage, folder.prefix + leaf, folder.fd, folder.fd)
+            if expected is None:  # looked at by the rename itself
+                self.root.system.rename_new(old.prefix + old_leaf, new.prefix + leaf, old.fd, new.fd)
             else:
-                os.replace(folder.prefix + stage, folder.prefix + leaf, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
-            del self._staged[name]
-            self.root.touched.add(name.rpartition(b"/")[0])
-            return folder.stat(leaf)
+                check_target(new, leaf, expected)
+                os.replace(old.prefix + old_leaf, new.prefix + leaf, src_dir_fd=old.fd, dst_dir_fd=new.fd)
+            return new.stat(leaf)
         except OSError as err:
-            raise explain(err, folder.full(leaf), "putting it in place") from err
+            raise explain(err, new.full(leaf), "putting it in place") from err
 
     def settle(self) -> None:
         """Make the names published so far durable. Raises SiteUnreachable."""

@@ -68,7 +68,7 @@ async def _gather(source: Source) -> bytes | EverysiteError:
 
 
 async def land_batch(root: bytes, system: System, batch: Batch, may_publish: MayPublish) -> Sequence[Stat | Exception]:
-    """Write a batch below a root. One answer a file; raises SiteUnreachable only while nothing is visible yet."""
+    """Write a batch below a root. One answer a file; raises SiteUnreachable while nothing is known to be durable yet."""
     bundle = _Bundle(batch)
     try:
         await in_thread(bundle.stage, root, system)
@@ -118,15 +118,13 @@ class _Bundle:
                 continue
             try:
                 self._answers[name] = to_stat(name, self._landing.publish(name), self._digests[name])
+            except SiteUnreachable as err:
+                self._landing.settle()
+                self._stop(err)
+                return
             except EverysiteError as err:
                 self._answers[name] = err
-                if isinstance(err, SiteUnreachable):
-                    self._stop(err)
-                    return
-        try:
-            self._landing.settle()
-        except SiteUnreachable as err:
-            self._stop(err)
+        self._landing.settle()
 
     def _stop(self, fault: SiteUnreachable) -> None:
         """The disk fails half-way: what is visible is said to be, the rest gets the fault."""

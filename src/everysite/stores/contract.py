@@ -110,7 +110,7 @@ class Store(Protocol):
     ) -> Sequence[Stat | Exception]:
         """Many small files, durable together before the first becomes visible. One answer a file, in order: its Stat, or
         the error that concerns this file alone (StaleLease when may_publish dropped it). Raises only for the store as a
-        whole, and only while nothing is visible yet: a SiteUnreachable among the answers says that the source's site, or
+        whole, and only while nothing is known to be durable: a SiteUnreachable among the answers says that the source's site, or
         this store after a part was done, went away. An adapter may ask may_publish once for each batch it makes."""
 
     async def copy(self, name: Name, to: Name) -> Stat:
