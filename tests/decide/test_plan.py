@@ -109,6 +109,7 @@ class Case:
         Case(Replica(7, 2, gen=2, synced=NOW, at="/old"), True, "/old"),
         Case(Replica(7, 2, gen=1, synced=NOW, at="/old"), True, "/old"),
         Case(Replica(7, 2, gen=1, synced=NOW, deleted=NOW, at="/old"), True, ""),
+        Case(Replica(7, 2, gen=2, synced=NOW, deleted=NOW, at="/old"), False),
         Case(Replica(7, 2, gen=2, synced=NOW, at="/shots/010.exr"), False),
     ],
 )
