@@ -42,7 +42,7 @@ CONTRACT_ONLY = frozenset({"index", "stores"})
 
 NARROWER = {
     "config": frozenset({"errors", "model"}),
-    "cli": frozenset({"errors", "model", "decide", "client", "config", "assemble", "tracker"}),
+    "cli": frozenset({"errors", "model", "decide", "client", "config", "assemble", "tracker", "observe", "transfer"}),
 }
 """Rooms that may see less than their place in the order allows."""
 
