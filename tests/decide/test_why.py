@@ -47,6 +47,10 @@ CASES = [
     (situation(element=replace(file(), key="note")), "is a document"),
     (situation(site=None), "there is no site rome"),
     (situation(element=file(origin=2)), "it is the origin"),
+    (
+        situation(element=file(origin=2, gen=0), task=task(kind="inspect", tries=1, error=23)),
+        "not be read at rome, its origin",
+    ),
     (situation(element=file(origin=2), replica=row(deleted=NOW)), "its origin; other sites keep"),
     (situation(replica=row(modified=NOW)), "is in conflict with the content from paris"),
     (situation(replica=row(deleted=NOW)), "remove the keys deleted_rome and synced_rome"),

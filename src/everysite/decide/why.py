@@ -101,6 +101,8 @@ def _there(s: Situation) -> str:
     if row is not None and row.at and row.synced:
         current = "" if row.gen >= element.gen else ", with older content"
         return f"{s.path} is at {site} under its old name {row.at}{current}, and is renamed as soon as {_turn(s)}"
+    if origin and s.task is not None and s.task.error:
+        return _failed(s, s.task, "read at", f"{site}, its origin")
     if origin:
         return f"{s.path} comes from {site}: it is the origin"
     if row is not None and row.synced and row.gen >= element.gen and not element.body.get(GONE):
@@ -173,7 +175,7 @@ def _working(s: Situation) -> str:
     return f"{s.path} waits for {s.site_name} {place}; raise sync_priority to have it sooner"
 
 
-def _failed(s: Situation, task: Task) -> str:
+def _failed(s: Situation, task: Task, done: str = "brought to", where: str = "") -> str:
     text = _quoted(task.error_text or f"error {task.error}")
     tries = "1 try" if task.tries == 1 else f"{task.tries} tries"
     allowed = s.mapping.policy.retry_count if s.mapping is not None else -1
@@ -181,7 +183,7 @@ def _failed(s: Situation, task: Task) -> str:
         again = f"it is not tried again; remove syncError_{s.site_name} to start anew"
     else:
         again = f"the next is at {when(max(task.run_at, s.now))}"
-    return f"{s.path} could not be brought to {s.site_name} ({text}) after {tries}, {again}"
+    return f"{s.path} could not be {done} {where or s.site_name} ({text}) after {tries}, {again}"
 
 
 def _planned(s: Situation) -> str:
