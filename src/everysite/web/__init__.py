@@ -1,0 +1,1 @@
+"""The doors: the tracker's operations over HTTP."""

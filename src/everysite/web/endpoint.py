@@ -1,0 +1,64 @@
+"""One operation as a door: the handler made from its row in the table.
+
+Owns: the order of things: who asks, what is asked, the call, the answer.
+Must not know: single operations, paths, how errors are told.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+from starlette.types import Send
+
+from everysite.errors import BadRequest
+from everysite.tracker.contract import Caller, Operation, Tracker
+from everysite.web.answer import JSON, Headers, answer
+from everysite.web.attention import Attention
+from everysite.web.bodies import PROGRAMS
+from everysite.web.identity import Authenticator, caller_of
+from everysite.web.options import Options
+from everysite.web.request import Asked
+from everysite.web.routing import Handler
+from everysite.web.shapes import Plain, form_of
+
+_MAX_WAIT_MS = 300_000  # longer polls die in proxies anyway
+_PROGRAMS_JSON: Headers = [(b"content-type", PROGRAMS)]
+
+
+class Service(Authenticator, Protocol):
+    """The tracker, as its doors know it."""
+
+    def as_caller(self, caller: Caller) -> Tracker:
+        """The tracker for one caller; every call checks the caller's rights."""
+
+
+def endpoint(operation: Operation[Any, Any], service: Service, options: Options, attention: Attention) -> Handler:
+    """The handler of an operation, with its decoder and encoder built once.
+
+    It raises what the operation raises; the application tells it to the client.
+    """
+    form, plain = form_of(operation, options), Plain(operation, options)
+    waits = any(field.name == "wait_ms" for field in msgspec.structs.fields(operation.request))
+    right = operation.right
+
+    async def handle(asked: Asked, send: Send) -> None:
+        caller = await caller_of(asked, service, right)
+        programs = asked.media_type == PROGRAMS
+        chosen = plain if programs else form
+        request, single = await chosen.read(asked)
+        call = service.as_caller(caller).call(operation, request)
+        if waits and _wait(request):
+            result = await attention.during(call, asked.receive)
+        else:
+            result = await call
+        status, body = chosen.write(result, single)
+        await answer(send, status, body, _PROGRAMS_JSON if programs else JSON)
+
+    return handle
+
+
+def _wait(request: Any) -> bool:
+    if request.wait_ms > _MAX_WAIT_MS:
+        raise BadRequest(f"wait_ms is {request.wait_ms}; ask again every {_MAX_WAIT_MS} ms at least")
+    return bool(request.wait_ms > 0)

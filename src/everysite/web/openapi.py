@@ -1,0 +1,196 @@
+"""The description of the `/api` face: OpenAPI 3.1, made from the table of operations.
+
+Owns: the document at /api/openapi.json.
+Must not know: how operations are carried out.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import msgspec
+
+import everysite
+from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH, Fetch, Operation
+from everysite.web.bodies import PROGRAMS
+from everysite.web.errors_http import STATUSES
+
+_ELEMENT = {"type": "object", "description": "An element: `_id` and any keys."}
+_ID = {"type": "string", "minLength": 1}
+_NULL = {"type": "null"}
+_WORDS = {
+    400: "The request is wrong; nothing was changed.",
+    401: "A valid token is needed.",
+    403: "The token does not allow this.",
+    404: "What was named does not exist.",
+    405: "Another method is needed here.",
+    409: "It contradicts what is there.",
+    413: "A body or batch above the cap.",
+    415: "A body in a form that is not read.",
+    422: "It cannot be done.",
+    429: "Too many attempts; see Retry-After.",
+    500: "A fault of the tracker; the text has a reference for its log.",
+    503: "Not now; see Retry-After.",
+}
+Json = dict[str, Any]
+
+
+@cache
+def document() -> bytes:
+    """The document as JSON."""
+    return msgspec.json.encode(describe())
+
+
+def describe() -> Json:
+    """The document as values."""
+    types = [kind for op in OPERATIONS for kind in (op.request, op.answer) if kind is not dict[str, Any]]
+    _, schemas = msgspec.json.schema_components([*types, Fetch], ref_template="#/components/schemas/{name}")
+    paths: Json = {}
+    for operation in OPERATIONS:
+        for method, path, entry in _entries(operation):
+            paths.setdefault(path, {})[method.lower()] = entry
+    paths[FETCH_PATH] = {"post": _relay("fetch", "Bytes of another site's files, streamed.", _json(_ref(Fetch)), ())}
+    paths[SEND_PATH] = {"put": _relay("send", "The bytes somebody waits for.", _bytes(), ("id",))}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "everysite", "version": everysite.__version__, "description": _INTRODUCTION},
+        "paths": paths,
+        "components": {"schemas": schemas, "responses": _failures(), "securitySchemes": _SECURITY},
+    }
+
+
+_INTRODUCTION = (
+    "Bodies are JSON. The forms of existing clients (one object or an array) are application/json; "
+    f"{PROGRAMS.decode()} means the named types below, in the body and in the answer."
+)
+_SECURITY = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "token"},
+}
+
+
+def _entries(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
+    if operation.shape == "plain":
+        return [(operation.method, operation.path, _plain(operation))]
+    if operation.shape == "query":
+        shown = _entry(operation, {"type": "array", "items": _ID})
+        asked = shown | {"parameters": [_parameter("query", _ID, "path")]}
+        posted = shown | {"operationId": f"{operation.name}By", "requestBody": _json(_ref(operation.request))}
+        return [("GET", operation.path, asked), ("POST", operation.path.removesuffix("/{query}"), posted)]
+    return _shaped(operation)
+
+
+def _plain(operation: Operation[Any, Any]) -> Json:
+    entry = _entry(operation, _ref(operation.answer))
+    names = re.findall(r"\{(\w+)\}", operation.path)
+    fields = msgspec.structs.fields(operation.request)
+    where = {field.name: "path" if field.name in names else "query" for field in fields}
+    shown = [field for field in fields if field.name in names or operation.method == "GET"]
+    if shown:
+        entry["parameters"] = [
+            _parameter(field.encode_name, _schema(field.type), where[field.name], field.required) for field in shown
+        ]
+    if operation.method != "GET" and len(names) < len(fields):
+        entry["requestBody"] = _json(_without(operation.request, names) if names else _ref(operation.request))
+    return entry
+
+
+def _shaped(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
+    one = _ID if operation.shape == "ids" else _ELEMENT
+    got = _ID if operation.name == "delete" else _ELEMENT
+    several = {"type": "array", "items": {"anyOf": [got, _NULL]}}
+    entry = _entry(operation, {"anyOf": [got, several]}, partial=several)
+    body = _json({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}, _ref(operation.request))
+    found: list[tuple[str, str, Json]] = [(operation.method, operation.path, entry | {"requestBody": body})]
+    if operation.shape == "ids" and operation.method == "POST":
+        by_path = entry | {"operationId": f"{operation.name}One", "parameters": [_parameter("ids", _ID, "path")]}
+        found.append(("GET", operation.path + "/{ids}", by_path))
+    return found
+
+
+def _entry(operation: Operation[Any, Any], schema: Json, partial: Json | None = None) -> Json:
+    programs = _ref(operation.answer) if operation.shape != "plain" else schema
+    answers: Json = {str(operation.status): _answer("Done.", schema, programs)}
+    if partial:
+        answers["207"] = _answer("Some of it: null stands for what is missing or was refused.", partial, programs)
+    entry: Json = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "description": f"Needs: {operation.right}.",
+        "responses": answers | {str(status): {"$ref": f"#/components/responses/{status}"} for status in STATUSES},
+    }
+    if operation.right != "anyone":
+        entry["security"] = [{"token": []}, {"cookie": []}]
+    return entry
+
+
+def _relay(name: str, summary: str, body: Json, names: tuple[str, ...]) -> Json:
+    content: Json = {"application/octet-stream": {}} if name == "fetch" else {"application/json": {}}
+    answers: Json = {"200": {"description": "Done.", "content": content}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": "Needs: agent.",
+        "security": [{"token": []}],
+        "parameters": [_parameter(name, _ID, "path") for name in names],
+        "requestBody": body,
+        "responses": answers | {str(status): {"$ref": f"#/components/responses/{status}"} for status in STATUSES},
+    }
+
+
+def _failures() -> Json:
+    told = {
+        "application/json": {
+            "schema": {
+                "anyOf": [
+                    {"type": "string"},
+                    {
+                        "type": "object",
+                        "required": ["error", "code"],
+                        "properties": {"error": {"type": "string"}, "code": {"type": "string"}},
+                    },
+                ]
+            }
+        },
+        "text/plain": {"schema": {"type": "string"}},
+    }
+    return {str(status): {"description": _WORDS[status], "content": told} for status in STATUSES}
+
+
+def _answer(description: str, schema: Json, programs: Json) -> Json:
+    content = {"application/json": {"schema": schema}, PROGRAMS.decode(): {"schema": programs}}
+    return {"description": description, "content": content}
+
+
+def _json(schema: Json, programs: Json | None = None) -> Json:
+    content = {"application/json": {"schema": schema}, PROGRAMS.decode(): {"schema": programs or schema}}
+    return {"required": True, "content": content}
+
+
+def _bytes() -> Json:
+    return {"required": True, "content": {"application/octet-stream": {}}}
+
+
+def _parameter(name: str, schema: Json, where: str, required: bool = True) -> Json:
+    return {"name": name, "in": where, "required": required, "schema": schema}
+
+
+def _ref(kind: Any) -> Json:
+    return (
+        {"$ref": f"#/components/schemas/{kind.__name__}"} if hasattr(kind, "__struct_fields__") else {"type": "object"}
+    )
+
+
+def _schema(kind: Any) -> Json:
+    return msgspec.json.schema(kind)
+
+
+def _without(kind: Any, names: list[str]) -> Json:
+    """The schema of a request's body when some of its fields are in the path."""
+    (_,), found = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
+    schema: Json = found[kind.__name__]
+    properties = {name: value for name, value in schema["properties"].items() if name not in names}
+    required = [name for name in schema.get("required", []) if name not in names]
+    return schema | {"properties": properties, "required": required}

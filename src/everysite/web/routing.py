@@ -1,0 +1,108 @@
+"""Which door a request goes to: routes on raw paths.
+
+Owns: Route, the matching of methods and raw paths, 404 and 405.
+Must not know: what a route does.
+
+Exact paths are one dict lookup, with and without a trailing slash; nothing is redirected. `{name}` stands for one
+piece of the path, `{*name}` for all that is left, with every slash in it. Pieces are decoded after matching, once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.types import Send
+
+from everysite.errors import BadRequest, NotFound
+from everysite.web.errors_http import WrongMethod
+from everysite.web.request import Asked, segment
+
+Handler = Callable[[Asked, Send], Awaitable[None]]
+_PARAMETER = re.compile(r"\{(\*?)(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a template of paths. `what` names it in errors."""
+
+    method: str
+    template: str
+    handler: Handler
+    what: str = ""
+
+    @property
+    def pattern(self) -> re.Pattern[bytes]:
+        """What raw paths match the template."""
+        parts = _PARAMETER.split(self.template)
+        text = re.escape(parts[0])
+        for star, name, literal in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+            text += (f"(?P<{name}>.*)" if star else f"(?P<{name}>[^/]+)") + re.escape(literal)
+        return re.compile((text if text.endswith(".*)") else text + "/?").encode(), re.DOTALL)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it stands for one path only."""
+        return "{" not in self.template
+
+    def overlaps(self, other: Route) -> bool:
+        """Whether one request could match both."""
+        return self.method == other.method and _meet(_pieces(self.template), _pieces(other.template))
+
+
+def _pieces(template: str) -> list[str]:
+    return ["**" if piece.startswith("{*") else "*" if "{" in piece else piece for piece in template.split("/")]
+
+
+def _meet(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    for one, two in zip(ours, theirs, strict=False):
+        if "**" in (one, two):
+            return True
+        if "*" not in (one, two) and one != two:
+            return False
+    return len(ours) == len(theirs)
+
+
+class Router:
+    """The routes of all faces."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._exact: dict[tuple[str, bytes], Route] = {}
+        for route in routes:
+            if route.exact:
+                path = route.template.encode()
+                self._exact[route.method, path] = self._exact[route.method, path + b"/"] = route
+        self._patterns = [(route, route.pattern) for route in routes if not route.exact]
+
+    def find(self, asked: Asked) -> Route | None:
+        """The route of a request, its pieces of the path put into `asked.params`; None when no route has this path.
+
+        Raises WrongMethod when the path has other methods, BadRequest for a path whose last piece is missing.
+        """
+        found = self._exact.get((asked.method, asked.path))
+        if found is not None:
+            return found
+        for route, pattern in self._patterns:
+            if route.method == asked.method and (match := pattern.fullmatch(asked.path)):
+                asked.params = {name: segment(raw, name) for name, raw in match.groupdict().items()}
+                if "" in asked.params.values():
+                    raise BadRequest("")
+                return route
+        self._other(asked)
+        return None
+
+    def _other(self, asked: Asked) -> None:
+        allowed = {method for method, path in self._exact if path == asked.path}
+        allowed |= {route.method for route, pattern in self._patterns if pattern.fullmatch(asked.path)}
+        if not allowed:
+            return
+        if asked.method == "GET" and any(route.template.startswith(_open(asked.path)) for route, _ in self._patterns):
+            raise NotFound("")  # existing clients expect it for GET /api/read
+        if "GET" in allowed:
+            allowed.add("HEAD")
+        raise WrongMethod(f"the method has to be {' or '.join(sorted(allowed))} here", tuple(sorted(allowed)))
+
+
+def _open(path: bytes) -> str:
+    return path.decode("latin-1") + "/{*"

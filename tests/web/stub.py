@@ -1,0 +1,148 @@
+"""A tracker in a dict: the operations the doors' tests need, with the real rule of rights and the real relay.
+
+Owns: Stub. Must not know: HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from everysite.errors import BadRequest, NotFound, SignInNeeded
+from everysite.model.path import check_id
+from everysite.tracker import contract as ops
+from everysite.tracker.contract import Caller, Operation
+from everysite.tracker.core import allow
+from everysite.tracker.relay import Broker
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+TOKENS = {
+    "t-admin": Caller("admin", "admin", token=1),
+    "t-user": Caller("ada", "user", token=2),
+    "t-guest": Caller("gus", "guest", token=3),
+    "t-paris": Caller("agent:paris", "agent", "paris", token=4),
+    "t-rome": Caller("agent:rome", "agent", "rome", token=5),
+}
+
+
+class Stub:
+    """Elements in a dict."""
+
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self.elements: dict[str, dict[str, Any]] = {}
+        self.asked: list[Any] = []
+        self.callers: list[Caller] = []
+        self.polls = 0
+        self.fault: Callable[[], None] | None = None
+
+    async def authenticate(self, token: str, address: str) -> Caller | None:
+        found = TOKENS.get(token)
+        return Caller(found.username, found.rank, found.site, address, found.token) if found else None
+
+    def as_caller(self, caller: Caller) -> StubTracker:
+        return StubTracker(self, caller)
+
+
+class StubTracker:
+    """The stub for one caller."""
+
+    def __init__(self, stub: Stub, caller: Caller) -> None:
+        self._stub, self._caller = stub, caller
+
+    async def call(self, operation: Operation[R, A], request: R) -> A:
+        allow(self._caller, operation.right)
+        self._stub.asked.append(request)
+        self._stub.callers.append(self._caller)
+        if self._stub.fault:
+            self._stub.fault()
+        answer: A = await getattr(self, operation.name)(request)
+        return answer
+
+    async def health(self, _: ops.Nothing) -> ops.Health:
+        return ops.Health("ok", "1", "stub", 1)
+
+    async def signIn(self, asked: ops.SignIn) -> ops.SignedIn:  # noqa: N802  the operation's name
+        if asked.password != "right":
+            raise SignInNeeded("wrong user name or password")
+        return ops.SignedIn("@" + asked.username, {"_id": "@" + asked.username}, "t-admin", asked.username, 1, 2)
+
+    async def read(self, asked: ops.Ids) -> ops.Items:
+        return ops.Items([self._stub.elements.get(key or "") for key in asked.ids])
+
+    async def publish(self, asked: ops.Items) -> ops.Published:
+        items: list[Any] = []
+        children: list[Any] = []
+        for item in asked.items:
+            assert item is not None
+            for key in item["_id"] if isinstance(item.get("_id"), list) else [item.get("_id")]:
+                if not isinstance(key, str):
+                    raise BadRequest("_id has to be a path")
+                key = check_id(key)
+                if key in self._stub.elements:
+                    items.append(None)
+                    continue
+                self._stub.elements[key] = {**item, "_id": key}
+                items.append(self._stub.elements[key])
+                children.append({**item, "_id": f"child-of-{key}", "#parent": key})
+        return ops.Published(items, children)
+
+    async def update(self, asked: ops.Items) -> ops.Items:
+        items: list[Any] = []
+        for item in asked.items:
+            assert item is not None
+            keys = item["_id"] if isinstance(item["_id"], list) else [item["_id"]]
+            for key in keys:
+                old = self._stub.elements.get(key)
+                if old is not None:
+                    old.update({**item, "_id": key})
+                items.append(old)
+        return ops.Items(items)
+
+    async def delete(self, asked: ops.Ids) -> ops.Ids:
+        return ops.Ids([key if key and self._stub.elements.pop(key, None) else None for key in asked.ids])
+
+    async def search(self, asked: ops.Query) -> ops.Ids:
+        found: list[str | None] = [*self._stub.elements]
+        return ops.Ids(found[: asked.limit])
+
+    async def site(self, asked: ops.Named) -> ops.SiteInfo:
+        if asked.name not in ("paris", "rome"):
+            raise NotFound(f"there is no site {asked.name!r}")
+        return ops.SiteInfo(asked.name, False, "on", 0, [], {})
+
+    async def putSite(self, asked: ops.SiteChange) -> ops.SiteInfo:  # noqa: N802
+        return ops.SiteInfo(asked.name, bool(asked.paused), "never", 0, [], dict(asked.keys))
+
+    async def removeToken(self, asked: ops.TokenId) -> ops.Nothing:  # noqa: N802
+        return ops.Nothing()
+
+    async def why(self, asked: ops.WhyAsked) -> ops.Why:
+        return ops.Why(f"{asked.path} at {asked.site}", "current")
+
+    async def log(self, asked: ops.LogAsked) -> ops.Log:
+        return ops.Log([ops.LogEntry(asked.limit, "what", "site", "who", asked.path)])
+
+    async def mySites(self, asked: ops.Revision) -> ops.MySites:  # noqa: N802
+        await self._wait(asked.wait_ms)
+        return ops.MySites(["paris"], asked.revision)
+
+    async def claim(self, asked: ops.Claim) -> ops.Claimed:
+        await self._wait(asked.wait_ms)
+        return ops.Claimed(0, 0, [], {}, 1)
+
+    async def _wait(self, wait_ms: int) -> None:
+        self._stub.polls += 1
+        try:
+            await asyncio.sleep(wait_ms / 1000)
+        finally:
+            self._stub.polls -= 1
+
+    async def announce(self, asked: ops.Announce) -> ops.Announced:
+        return ops.Announced({"new": len(asked.seen)})
+
+    async def serve(self, asked: ops.Serve) -> ops.Wanted:
+        return await self._stub.broker.next(asked.site, asked.wait_ms)
