@@ -18,7 +18,7 @@ from everysite.disk.landing import Anything
 from everysite.disk.threads import in_thread, stoppable
 from everysite.errors import Conflict, EverysiteError, NotFound, SiteUnreachable, StaleLease
 from everysite.model.path import Name, to_text
-from everysite.stores.contract import MayPublish, Session, Source, Stat, Store, allow
+from everysite.stores.contract import MayPublish, Session, Source, Stat, Store, allow, forget
 from everysite.transfer.copy import copy_file, source_of
 from everysite.transfer.local import LocalBundle
 from everysite.transfer.piece import How, Landed, Piece, Result
@@ -41,7 +41,7 @@ async def move_bundle(
     progress: Progress = ignore,
     token: bytes | None = None,
 ) -> Result:
-    """Bring all pieces to the target; one bad file stops no other. Site trouble ends the bundle and is in the result.
+    """Bring all pieces to the target; one bad file stops no other. Raises nothing of its own: see Result.fault.
 
     `may_publish` is asked before names become visible, perhaps several times with different names. `sessions` keeps where
     large files stood; hand the same mapping in again to go on. `progress` hears bytes added, perhaps in another thread.
@@ -51,7 +51,7 @@ async def move_bundle(
     if here is not None and there is not None:
         local = LocalBundle(os.fsencode(here), os.fsencode(there), pieces, token)
         return await _local(local, may_publish, progress)
-    return await _Remote(source, target, pieces, may_publish, {} if sessions is None else sessions, progress).run()
+    return await _Remote(source, target, pieces, may_publish, sessions, progress).run()
 
 
 async def _local(bundle: LocalBundle, may_publish: MayPublish, progress: Progress) -> Result:
@@ -59,8 +59,9 @@ async def _local(bundle: LocalBundle, may_publish: MayPublish, progress: Progres
     try:
         await stoppable(stop, bundle.stage, stop, progress)
         if bundle.waiting:
-            allowed = await may_publish(bundle.waiting)
-            await in_thread(bundle.publish, allowed)
+            await in_thread(bundle.publish, await may_publish(bundle.waiting))
+    except EverysiteError as err:  # of may_publish: a bundle keeps its own
+        return Result(bundle.result.outcomes, err)
     finally:
         await in_thread(bundle.close)
     return bundle.result
@@ -73,14 +74,14 @@ class _Remote:
         target: Store,
         pieces: Sequence[Piece],
         may_publish: MayPublish,
-        sessions: MutableMapping[Name, Session],
+        sessions: MutableMapping[Name, Session] | None,
         progress: Progress,
     ) -> None:
         self._source, self._target = source, target
         self._pieces = {piece.name: piece for piece in pieces}
         self._may_publish, self._sessions, self._progress = may_publish, sessions, progress
         self._outcomes: dict[Name, Landed | EverysiteError] = {}
-        self._fault: SiteUnreachable | None = None
+        self._fault: EverysiteError | None = None
         self._turns = asyncio.Semaphore(max(1, min(source.traits.streams, target.traits.streams)))
 
     async def run(self) -> Result:
@@ -103,7 +104,8 @@ class _Remote:
                     except SiteUnreachable as err:
                         self._fault = self._fault or err
                     except EverysiteError as err:
-                        self._outcomes[piece.name] = err
+                        if err is not self._fault:  # that one concerns them all
+                            self._outcomes[piece.name] = err
 
         async with asyncio.TaskGroup() as group:
             for piece in pieces:
@@ -131,18 +133,27 @@ class _Remote:
             self._progress(so_far - done)
             done = so_far
 
-        async def on_session(session: Session) -> None:
-            self._sessions[piece.name] = session
-
-        session = self._sessions.get(piece.name)
+        session = self._sessions.get(piece.name) if self._sessions is not None else None
+        keep = self._keeper(piece.name)
         try:
-            stat = await copy_file(self._source, self._target, piece, session, on_session, self._guard, progress)
+            stat = await copy_file(self._source, self._target, piece, session, keep, self._guard, progress)
         except StaleLease:
             self._outcomes.setdefault(piece.name, _stale(piece.name))  # or what _guard found
         else:
             self._landed(stat, bytes.fromhex(stat.digest or ""), "copied")
             await self._remove_moved(piece)
-        self._sessions.pop(piece.name, None)
+        if self._sessions is not None:
+            self._sessions.pop(piece.name, None)
+
+    def _keeper(self, name: Name) -> Callable[[Session], Awaitable[None]]:
+        sessions = self._sessions
+        if sessions is None:
+            return forget  # or the store would keep a stage for nobody
+
+        async def keep(session: Session) -> None:
+            sessions[name] = session
+
+        return keep
 
     async def _write_many(self, pieces: Sequence[Piece]) -> None:
         asked: list[Piece] = []
@@ -156,8 +167,8 @@ class _Remote:
 
         try:
             answers = await self._target.write_many(files(), self._guard)
-        except SiteUnreachable as err:
-            self._fault = err
+        except EverysiteError as err:
+            self._fault = self._fault or err
             return
         for piece, answer in zip(asked, answers, strict=False):
             await self._settle(piece, answer)
@@ -166,7 +177,7 @@ class _Remote:
         if isinstance(answer, Stat):
             self._landed(answer, bytes.fromhex(answer.digest or ""), "copied")
             await self._remove_moved(piece)
-        elif isinstance(answer, SiteUnreachable):
+        elif isinstance(answer, SiteUnreachable) or answer is self._fault:
             self._fault = self._fault or answer
         elif isinstance(answer, EverysiteError):
             self._outcomes.setdefault(piece.name, answer)
@@ -196,7 +207,11 @@ class _Remote:
     async def _guard(self, names: Collection[Name]) -> Collection[Name]:
         """Names whose target is as expected and whose lease still holds."""
         fit = [name for name in names if await self._as_expected(self._pieces[name])]
-        return await self._may_publish(fit) if fit else []
+        try:
+            return await self._may_publish(fit) if fit else []
+        except EverysiteError as err:
+            self._fault = self._fault or err
+            raise
 
     async def _as_expected(self, piece: Piece) -> bool:
         if isinstance(piece.expected, Anything):

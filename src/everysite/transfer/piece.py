@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from everysite.disk.landing import ANY, Expected
-from everysite.errors import EverysiteError, SiteUnreachable
+from everysite.errors import EverysiteError
 from everysite.model.element import Content
 from everysite.model.path import Name
 
@@ -65,13 +65,14 @@ Outcome = Landed | EverysiteError
 
 
 class Result(msgspec.Struct):
-    """One outcome a piece, in order; None for pieces not tried. `fault`: the site trouble that ended the bundle early.
+    """One outcome a piece, in order; None for pieces not tried to the end.
 
-    Settle the outcomes first, then act on the fault (`check` raises it): what landed has landed.
+    `fault` is what ended the bundle early: trouble of a site (SiteUnreachable), or what `may_publish` raised. Settle the
+    outcomes first, then act on the fault (`check` raises it): what landed has landed.
     """
 
     outcomes: list[Outcome | None]
-    fault: SiteUnreachable | None = None
+    fault: EverysiteError | None = None
 
     @property
     def landed(self) -> Sequence[Landed]:
