@@ -9,14 +9,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from everysite.errors import BadRequest
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from everysite.cli.copy_progress import Progress
     from everysite.observe.walk import Skip
+    from everysite.transfer.tree import Summary
+    from everysite.transfer.tree_job import Options
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MOST_PROCESSES = 4  # more only wait for each other's folders
@@ -45,15 +48,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Copy; the exit code: 0 equal, 1 some files failed, 130 interrupted. Raises EverysiteError for the other cases."""
     from everysite.cli.copy_progress import Progress
-    from everysite.transfer.tree_job import Options
+    from everysite.transfer.tree_job import Options as Chosen
 
     source, target = os.fsencode(args.source), os.fsencode(args.target)
     if args.processes < 1:
         raise BadRequest("--processes must be at least 1")
     skip = _skip(args.include, args.exclude)
-    options = Options(
-        args.delete, args.dry_run, args.check, args.read_back, args.bwlimit, min(args.processes, 16), skip
-    )
+    options = Chosen(args.delete, args.dry_run, args.check, args.read_back, args.bwlimit, min(args.processes, 16), skip)
     progress = Progress(args.json, args.quiet)
     with _Interrupt() as interrupt:
         summary = _copy(args, source, target, options, progress, interrupt)
@@ -61,3 +62,93 @@ def run(args: argparse.Namespace) -> int:
     if summary.stopped:
         return 130
     return 1 if summary.failed else 0
+
+
+def _copy(
+    args: argparse.Namespace, source: bytes, target: bytes, options: Options, progress: Progress, interrupt: _Interrupt
+) -> Summary:
+    from everysite.transfer.tree_start import copy_tree, is_file
+
+    if is_file(source) and not source.endswith(b"/"):
+        if args.files_from is not None:
+            raise BadRequest("--files-from names paths below a folder, but the source is a file")
+        from everysite.transfer.tree_single import copy_single
+
+        return copy_single(source, target, options, progress.hear, interrupt.asked)
+    if not source.endswith(b"/"):
+        target = os.path.join(target, os.path.basename(os.path.abspath(source)))
+    rules = "\0".join(["-", *args.exclude, "+", *args.include]).encode() if options.skip else b""
+    named = _names(args.files_from, args.from0) if args.files_from is not None else None
+    return copy_tree(source, target, _state(args.state), options, progress.hear, interrupt.asked, named, rules)
+
+
+def _state(given: str | None) -> bytes:
+    if given is not None:
+        return os.fsencode(given)
+    home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.fsencode(os.path.join(home, "everysite", "copies"))
+
+
+def _names(place: str, nul: bool) -> list[bytes]:
+    """The paths of --files-from. All of them are read first: a list that breaks off must not look complete."""
+    try:
+        if place == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            with open(place, "rb") as file:
+                data = file.read()
+    except OSError as err:
+        raise BadRequest(f"--files-from {place}: {err.strerror}") from err
+    return [line for line in data.split(b"\0" if nul else b"\n") if line]
+
+
+def _skip(include: list[str], exclude: list[str]) -> Skip | None:
+    if not exclude:
+        if include:
+            raise BadRequest("--include takes back what --exclude leaves out; give an --exclude too")
+        return None
+    from everysite.observe.patterns import ignoring
+
+    return ignoring([*exclude, *("!" + pattern for pattern in include)])
+
+
+def _rate(text: str) -> int:
+    number, unit = text.rstrip("KMGkmg"), text[len(text.rstrip("KMGkmg")) :].upper()
+    if not number.isdigit() or unit not in _UNITS or not int(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate; write for example 800K or 20M")
+    return int(number) * _UNITS[unit]
+
+
+def _processes() -> int:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, _MOST_PROCESSES)
+
+
+class _Interrupt:
+    """Ctrl-C and SIGTERM become a flag that the copy asks for; a second Ctrl-C is answered the usual way."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[int, object] = {}
+
+    def asked(self) -> bool:
+        """Whether to stop."""
+        return self._asked
+
+    def __enter__(self) -> _Interrupt:
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
