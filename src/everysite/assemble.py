@@ -11,14 +11,13 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from everysite.errors import BadRequest, Unreadable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from everysite.agent.supervisor import Supervisor
     from everysite.client import Client
     from everysite.config import Settings
@@ -98,11 +97,14 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where a tracker is reached: its address for people, the same for programs of this machine, its certificate."""
+    """Where a tracker is reached, by others and by programs of this machine. Fingerprints are SHA-256 of its certificate
+    in hex: `fingerprint` for those who cannot check it otherwise ('' when they can), `local_fingerprint` for this machine,
+    where no certificate names 127.0.0.1."""
 
     url: str
     local_url: str
     fingerprint: str = ""
+    local_fingerprint: str = ""
 
 
 @contextlib.asynccontextmanager
@@ -111,6 +113,7 @@ async def open_doors(service: Service, settings: Settings) -> AsyncIterator[Door
     from everysite.web.app import create_app
     from everysite.web.options import Options
     from everysite.web.server import serve
+    from everysite.web.tls import fingerprint_of, server_ssl
 
     server = settings.server
     options = Options(
@@ -119,21 +122,23 @@ async def open_doors(service: Service, settings: Settings) -> AsyncIterator[Door
         base_path=server.base_path,
         proxies=server.trusted_proxies,
     )
-    encrypted, context, fingerprint = _encryption(settings)
-    port = server.tls_port if encrypted else server.port
+    cert, key = (str(settings.home / file) if file else "" for file in (server.tls_cert, server.tls_key))
+    context, fingerprint = server_ssl(settings.home, server.host, cert, key, server.behind_proxy)
+    port = server.tls_port if context else server.port
     running = await serve(create_app(service, options), server.host, port, context)
+    local = fingerprint_of(Path(cert)) if cert else fingerprint
     try:
-        yield _doors(running.host, running.port, server.base_path, encrypted, fingerprint)
+        here, there = _addresses("https" if context else "http", running.host, running.port, server.base_path)
+        yield Doors(there, here, fingerprint or "", local or "")
     finally:
         await running.stop()
 
 
-def _doors(host: str, port: int, base: str, encrypted: bool, fingerprint: str) -> Doors:
-    scheme = "https" if encrypted else "http"
-    anywhere = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
-    inside = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    outside = socket.getfqdn() if anywhere else host
-    return Doors(_url(scheme, outside, port, base), _url(scheme, inside, port, base), fingerprint)
+def _addresses(scheme: str, host: str, port: int, base: str) -> tuple[str, str]:
+    """(for this machine, for others). What listens everywhere is named by the machine's name, or 127.0.0.1."""
+    inside = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
+    outside = socket.getfqdn() if inside != host else host
+    return _url(scheme, inside, port, base), _url(scheme, outside, port, base)
 
 
 def _url(scheme: str, host: str, port: int, base: str) -> str:
@@ -145,7 +150,3 @@ def supervised(argv: Sequence[str], secret: str, log: Callable[[str], None]) -> 
     from everysite.agent.supervisor import Supervisor
 
     return Supervisor(argv, secret=secret, log=log)
-
-
-def _encryption(settings: Settings) -> tuple[bool, None, str]:
-    return False, None, ""

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 from tests.cli.processes import PASSWORD, Up, environment
+
+from everysite.client import decode_join
 
 
 def post(url: str, body: object, token: str = "") -> Any:
@@ -169,5 +172,23 @@ def test_the_command_line_survives_a_new_password(tmp_path: Path) -> None:
         for _ in range(100):
             if (looked := up.everysite("status")).returncode == 0:
                 break
+            time.sleep(0.1)
         assert looked.returncode == 0, looked.stderr
         assert sign_in(up, "admin", "a new one")["username"] == "admin"
+
+
+@pytest.mark.parametrize("words", [["--host", "0.0.0.0"], []])
+def test_other_addresses_are_encrypted(tmp_path: Path, words: list[str]) -> None:
+    """With a certificate of its own, whose fingerprint is in the join token; loopback stays plain."""
+    with Up(tmp_path, words=words) as up:
+        assert up.url.startswith("https://127.0.0.1:" if words else "http://127.0.0.1:")
+        answer = up.everysite.json("site", "add", "rome")
+        assert answer["url"].startswith("https://" if words else "http://")
+        fingerprint = decode_join(answer["token"]).fingerprint
+        assert (fingerprint in up.log.read_text() and len(fingerprint) == 64) == bool(words)
+        assert up.everysite.json("status")["sites"][0]["name"] == "rome"
+
+
+def test_behind_a_proxy_any_address_is_plain(tmp_path: Path) -> None:
+    with Up(tmp_path, words=["--host", "0.0.0.0", "--behind-proxy"]) as up:
+        assert up.url.startswith("http://127.0.0.1:")

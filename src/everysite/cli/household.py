@@ -12,12 +12,13 @@ import contextlib
 import logging
 import os
 import signal
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from everysite.cli.children import command
 from everysite.cli.private import write_private
-from everysite.cli.reach import run_file
+from everysite.cli.reach import Place, run_file
 from everysite.errors import Conflict
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ ADMIN_USER = "EVERYSITE_ADMIN_USER"
 _log = logging.getLogger("everysite.up")
 _COMMAND_LINE = "command line of this machine's user"
 _LOCAL_AGENT = "agent of this machine's sites"
-_LOOK_S = 5.0  # how soon the command line works again after its user's password was changed
+_LOOK_S = 1.0  # how soon the command line works again after its user's password was changed
 _DRAIN = 6.0  # s for the local agent to end; the whole stop has to be over within 10
 
 
@@ -102,8 +103,9 @@ class Household:
         admin = await self._admin()
         issued = await self._service.access.create_token(admin, NewToken(_COMMAND_LINE, None, 0))
         self._token = issued.token
-        here = {"url": self._doors.local_url, "public_url": self._doors.url, "fingerprint": self._doors.fingerprint}
-        await asyncio.to_thread(write_private, self._file, {**here, "pid": os.getpid(), "token": self._token})
+        doors = self._doors
+        place = Place(doors.local_url, issued.token, doors.local_fingerprint, doors.url, doors.fingerprint)
+        await asyncio.to_thread(write_private, self._file, {**asdict(place), "pid": os.getpid()})
 
     async def _keep_handed_out(self) -> None:
         """A changed password ends all tokens of its user, ours among them."""
@@ -143,7 +145,7 @@ class Household:
             mine = await tracker.call(MY_SITES, Revision(mine.revision, 3_600_000))
         token = await self._service.access.agent_token("*", _LOCAL_AGENT)
         words = ["agent", "--local", "--tracker", self._doors.local_url, "--home", str(self._settings.home)]
-        if self._doors.fingerprint:
-            words += ["--fingerprint", self._doors.fingerprint]
+        if self._doors.local_fingerprint:
+            words += ["--fingerprint", self._doors.local_fingerprint]
         self._agent = supervised(command(words), token, _log.warning)
         await self._agent.start()

@@ -31,13 +31,14 @@ A = TypeVar("A")
 class Place:
     """A tracker's address and what to show there. `fingerprint` of its certificate, '' to check it as usual.
 
-    `public` is its address for other machines.
+    `public` is its address for other machines, `public_fingerprint` what they need to check it ('' nothing).
     """
 
     url: str
     token: str
     fingerprint: str = ""
     public: str = ""
+    public_fingerprint: str = ""
 
     @property
     def local(self) -> bool:
@@ -55,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser, json: bool = True) -> None:
 
 
 def run_file(home: Path) -> Path:
-    """Where a running `everysite up` says how to reach it: {url, pid, token, fingerprint}; only its user may read it."""
+    """Where a running `everysite up` says how to reach it: the fields of Place, and pid; only its user may read it."""
     return home / "run" / "tracker.json"
 
 
@@ -73,9 +74,11 @@ def find(args: argparse.Namespace) -> Place:
     url = check_url(chosen)
     known = read_private(sign_ins_file(os.environ)).get(url, {})
     if token := os.environ.get("EVERYSITE_TOKEN"):
-        return Place(url, token, os.environ.get("EVERYSITE_FINGERPRINT") or known.get("fingerprint", ""))
+        pin = os.environ.get("EVERYSITE_FINGERPRINT") or known.get("fingerprint", "")
+        return Place(url, token, pin, url, pin)
     if known:
-        return Place(url, known["token"], known.get("fingerprint", ""))
+        pin = known.get("fingerprint", "")
+        return Place(url, known["token"], pin, url, pin)
     if here is not None and here.url == url:
         return here
     raise SignInNeeded(f"no token for {url}; type: everysite sign-in {url}")
@@ -132,4 +135,5 @@ def _running_here(option: str | None) -> Place | None:
         return None
     except PermissionError:
         pass
-    return Place(found["url"], found["token"], found.get("fingerprint", ""), found.get("public_url", ""))
+    values = {key: str(found.get(key, "")) for key in ("url", "token", "fingerprint", "public", "public_fingerprint")}
+    return Place(**values)

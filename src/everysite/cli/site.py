@@ -208,8 +208,7 @@ def _join(place: Place, token: JoinToken) -> dict[str, str]:
     """What `everysite join` wants; the certificate's fingerprint is inside the token."""
     from everysite.client import encode_join
 
-    url = place.public or place.url
-    return {"url": url, "token": encode_join(url, token.token, place.fingerprint)}
+    return {"url": place.public, "token": encode_join(place.public, token.token, place.public_fingerprint)}
 
 
 def _say_join(place: Place, token: JoinToken) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from everysite.cli.outcome import OK, REFUSED, complain
 from everysite.cli.reach import add_options, ask
 
 
@@ -18,14 +19,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask and print."""
+    """Ask and print; a path or site nobody knows is a refusal."""
     from everysite.cli.output import printable, show_json
     from everysite.model.path import check_id
     from everysite.tracker.contract import WHY, WhyAsked
 
     answer = ask(args, WHY, WhyAsked(check_id(args.path), args.site))
+    known = answer.state != "unknown"
     if args.json:
         show_json(answer)
-    else:
+    elif known:
         print(printable(answer.sentence))
-    return 0
+    else:
+        complain("why", f"not found: {answer.sentence}")
+    return OK if known else REFUSED
