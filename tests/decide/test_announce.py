@@ -135,7 +135,7 @@ def test_a_new_file_becomes_an_element_of_its_site() -> None:
         "author": "support", "comment": "scanned at paris", "origin": "paris", "time": NOW, "file_mtime": 1000, "file_size": 5,
     }  # fmt: skip
     assert (found.element.gen, found.element.origin, found.element.content) == (1, 1, content())
-    assert found.replica == Replica(0, 1, gen=1, synced=NOW)
+    assert found.replica == Replica(0, 1, gen=1, synced=NOW, seen=content().digest)
     assert found.replan
 
 

@@ -100,6 +100,30 @@ async def test_a_change_elsewhere_is_a_conflict_until_a_person_says_who_wins(ser
     assert "modified_tokyo" not in await element(service, "/a")
 
 
+async def test_an_outdated_copy_found_anew_is_no_conflict(service: Service, agents: Agents) -> None:
+    tokyo = agents["tokyo"]
+    await agents["paris"].announce(seen("/a", "one"))
+    await tokyo.work()
+    await agents["paris"].announce(seen("/a", "two"))
+    assert (await tokyo.announce(seen("/a", "one"), first=True)).counts == {"known": 1}
+    assert await tokyo.work() == ["present /a"]
+
+
+async def test_a_conflict_ends_when_the_origin_comes_to_the_same_content(service: Service, agents: Agents) -> None:
+    await agents["paris"].announce(seen("/a", "one"))
+    await agents["tokyo"].work()
+    await agents["tokyo"].announce(seen("/a", "mine"))
+    await agents["paris"].announce(seen("/a", "mine"))
+    assert "modified_tokyo" not in await element(service, "/a")
+    assert await agents["tokyo"].work() == []
+
+
+async def test_a_path_found_twice_in_one_batch_is_taken_in_order(service: Service, agents: Agents) -> None:
+    await agents["paris"].announce(seen("/a", "one"), seen("/a", "two"), seen("/b", "two", was="/a"))
+    claimed = await agents["tokyo"].claim()
+    assert [(j.path, j.content) for j in claimed.jobs] == [("/b", content("two"))]
+
+
 async def test_the_other_site_may_become_the_origin(service: Service, agents: Agents) -> None:
     await agents["paris"].announce(seen("/a", "one"))
     await agents["tokyo"].work()
@@ -164,6 +188,20 @@ async def test_a_folder_rename_is_one_task_a_site(service: Service, agents: Agen
     assert (await element(service, "/new/5"))["renamed_from"] == "/old/5"
     await agents["paris"].announce(seen("/new/5", "five"))
     assert await agents["tokyo"].work() == ["present /new/5"]
+
+
+async def test_a_folder_rename_waits_for_copies_under_way_in_it(service: Service, agents: Agents) -> None:
+    tokyo = agents["tokyo"]
+    await agents["paris"].announce(seen("/old/a", "one"), seen("/old/b", "two"))
+    first = await tokyo.claim(limit=1)
+    await agents["paris"].announce(seen("/new/", "x", was="/old/"))
+    assert await tokyo.work() == ["present /new/a", "present /new/b"]
+    checked = await tokyo.ask(CHECK, Check(tokyo.mapping, tokyo.epoch, first.lease, [("/old/a", first.jobs[0].gen)]))
+    assert checked.refused == ["/old/a"]
+    await tokyo.settle(first, Result("/old/a", first.jobs[0].gen, True, content("one")))
+    assert await tokyo.work() == ["absent /old/a", "move /old/ -> /new/"]
+    found = await element(service, "/new/a")
+    assert "synced_tokyo" in found and "deleted_tokyo" not in found
 
 
 async def test_a_deleted_element_is_not_published_again_by_a_scan(service: Service, agents: Agents) -> None:

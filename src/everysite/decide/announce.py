@@ -117,11 +117,11 @@ def agrees(replica: Replica, element: Element, now: int) -> Replica | None:
     """A conflict that is none, because the file came to have the content seen there: the row, now current. Else None."""
     if not replica.modified or element.content is None or replica.seen != element.content.digest:
         return None
-    return _current(replica, element.gen, now)
+    return _current(replica, element.gen, now, element.content.digest)
 
 
-def _current(replica: Replica, gen: int, now: int) -> Replica:
-    return Replica(replica.element, replica.site, gen=gen, synced=now)
+def _current(replica: Replica, gen: int, now: int, digest: bytes) -> Replica:
+    return Replica(replica.element, replica.site, gen=gen, synced=now, seen=digest)
 
 
 def _row(case: _Case, element: Element) -> Replica:
@@ -151,7 +151,7 @@ def _unknown(case: _Case, content: Content) -> Outcome:
         renamed = case.tombstone.renamed_to
         return _no(f"it was renamed to {renamed}" if renamed else "it was deleted on purpose")
     element = _new_element(case, content)
-    replica = Replica(0, case.site.id, gen=1, synced=case.now)
+    replica = _current(Replica(0, case.site.id), 1, case.now, content.digest)
     if case.first_scan and _ignores_existing(case):
         known = replace(element, body=element.body | {"syncEverywhere": False})
         return Outcome(
@@ -204,7 +204,7 @@ def _same(case: _Case, element: Element, known: Content, content: Content) -> Ou
         return _modified(case, element, content, f"scanned at {case.site.name}")
     row = _row(case, element)
     there = row.gen == element.gen and row.synced and not (row.modified or row.deleted or row.error or row.at)
-    replica = None if there else _current(row, element.gen, case.now)
+    replica = None if there else _current(row, element.gen, case.now, content.digest)
     if origin and known != content:
         touched = replace(element, content=content, body=element.body | _facts(content))
         return Outcome("known", "only its time or mode changed", touched, replica)
@@ -227,7 +227,7 @@ def _differs(case: _Case, element: Element, content: Content) -> Outcome:
 def _measured(case: _Case, element: Element, content: Content) -> Outcome:
     """The first look at a file that was published by name."""
     known = replace(element, gen=element.gen + 1, content=content, body=element.body | _facts(content))
-    replica = _current(_row(case, element), known.gen, case.now)
+    replica = _current(_row(case, element), known.gen, case.now, content.digest)
     return Outcome("known", "its content is known now", known, replica, history="measured", replan=True)
 
 
@@ -235,7 +235,7 @@ def _modified(case: _Case, element: Element, content: Content, comment: str) -> 
     body = element.body | {"author": "support", "time": case.now, "comment": comment} | _facts(content)
     body.pop(GONE, None)
     changed = replace(element, gen=element.gen + 1, content=content, body=body)
-    replica = _current(_row(case, element), changed.gen, case.now)
+    replica = _current(_row(case, element), changed.gen, case.now, content.digest)
     return Outcome("modified", "it changed at its origin", changed, replica, history=comment, replan=True)
 
 
@@ -243,6 +243,8 @@ def _conflict(case: _Case, element: Element, content: Content) -> Outcome:
     row = _row(case, element)
     if row.modified and row.seen == content.digest:
         return Outcome("conflict", "the same conflict is known")
+    if row.synced and row.seen == content.digest and not row.deleted:
+        return Outcome("known", "it is an older content that was brought there")
     history = f"changed at {case.site.name}, which is not its origin"
     replica = replace(row, modified=case.now, seen=content.digest, deleted=0)
     return Outcome("conflict", "it changed where it does not come from", replica=replica, history=history, replan=True)
@@ -279,7 +281,7 @@ def _moved(case: _Case, content: Content, before: Element | None, row: Replica |
     stone = Tombstone(before.key, Version(0, 0), before.content, renamed_to=moved.key)
     current = before.content is not None and same(before.content, content)
     row = replace(row or Replica(before.id, case.site.id), at="")
-    replica = _current(row, before.gen, case.now) if current else row
+    replica = _current(row, before.gen, case.now, content.digest) if current else row
     # The same finding without `was` tells whether the content changed on the way.
     follow = () if current and before.content == content else (replace(case.seen, was=""),)
     history = f"renamed from {before.key} at {case.site.name}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from everysite.decide.elements import stamped
 from everysite.errors import BadRequest, Conflict, Forbidden, NotFound, SignInNeeded
 from everysite.index.contract import Token, Transaction
 from everysite.model.element import Body, Element, Tombstone
@@ -211,8 +212,8 @@ def _new_token(user_id: str, name: str, now: int, life_s: int, label: str) -> tu
 
 def _save(tx: Transaction, user: Element | None, body: Body, now: int) -> Element:
     key = user.key if user else "@" + body["username"]
-    made = Element(key, body, tx.stamp(now), id=user.id if user else 0)
-    return tx.elements.put([made])[0]
+    made = Element(key, body, id=user.id if user else 0)
+    return tx.elements.put([stamped(user, made, tx.stamp(now))])[0]
 
 
 def _put_user(tx: Transaction, caller: Caller, name: str, asked: User, hashed: str | None, now: int) -> Element:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from everysite.decide.announce import Outcome, Seen, left_behind, receive
+from everysite.decide.announce import Outcome, Seen, agrees, left_behind, receive
+from everysite.decide.elements import stamped
 from everysite.errors import EverysiteError, PathRefused
 from everysite.index.contract import Event, Transaction
 from everysite.model.element import Element, Tombstone
@@ -78,7 +79,8 @@ class Batch:
         """Decide and store; what follows from a finding is received in the next round."""
         counting = True
         while findings:
-            findings = self._round(findings, counting)
+            now, later = _apart(findings)
+            findings = [*later, *self._round(now, counting)]
             counting = False
 
     def _round(self, findings: Sequence[Seen], counting: bool) -> list[Seen]:
@@ -105,7 +107,10 @@ class Batch:
         self, outcomes: list[tuple[Seen, Outcome]], elements: dict[str, Element], replicas: dict[int, list[Replica]]
     ) -> None:
         changed = [(s, o) for s, o in outcomes if o.element is not None]
-        puts = self.tx.elements.put([replace(o.element, version=self.version) for _, o in changed if o.element])
+        was = {e.id: e for e in elements.values()}
+        puts = self.tx.elements.put(
+            [stamped(was.get(o.element.id), o.element, self.version) for _, o in changed if o.element]
+        )
         saved = {e.key: e for e in puts}
         self._bury([o.bury for _, o in changed if o.bury])
         rows = [
@@ -114,11 +119,14 @@ class Batch:
             if o.replica is not None
         ]
         for seen, outcome in changed:
+            if outcome.action == "modified":
+                here = [r for r in replicas.get(saved[seen.key].id, ()) if r.site != self.site.id]
+                rows += [a for r in here if (a := agrees(r, saved[seen.key], self.now)) is not None]
             if outcome.bury is not None:
                 old = outcome.bury.key
                 others = [r for r in replicas.get(saved[seen.key].id, ()) if r.site != self.site.id]
                 rows += [left_behind(r, old, seen.key) for r in others]
-                self.planner.cancel({m.id: [old] for m in self.planner.mappings})
+                self.planner.forsake([old])
         if rows:
             self.tx.replicas.put(rows)
         self._plan(outcomes, elements, saved)
@@ -143,6 +151,17 @@ class Batch:
             (known if seen.key in elements or outcome.bury else fresh).append(element)
         self.planner.wish(fresh, fresh=True)
         self.planner.wish(known)
+
+
+def _apart(findings: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
+    """Findings of this round, each key once, and those that must see what the first ones did."""
+    taken: set[str] = set()
+    now: list[Seen] = []
+    later: list[Seen] = []
+    for finding in findings:
+        (later if finding.key in taken or finding.was in taken else now).append(finding)
+        taken |= {finding.key, finding.was} - {""}
+    return now, later
 
 
 def _announce(tx: Transaction, caller: Caller, asked: Announce, items: Sequence[SeenItem], now: int) -> Batch:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from everysite.decide.elements import WhoClass, clean, merge_update, publish_problem
+from everysite.decide.elements import WhoClass, clean, merge_update, publish_problem, stamped
 from everysite.decide.plan import plan
 from everysite.errors import BadRequest, Forbidden
 from everysite.index.contract import Event, Transaction
@@ -152,9 +152,8 @@ class _Change:
         sites = list(self.planner.sites.values())
         change, states = take_apart({k: v for k, v in item.items() if k != "_id"}, sites)
         body = merge_update(element.body, clean(change, _class(self.caller)))
-        changed = replace(element, body=body, version=self.tx.stamp(self.now))
-        changed = self._origin(element, changed)
-        [saved] = self.tx.elements.put([changed])
+        changed = self._origin(element, replace(element, body=body))
+        [saved] = self.tx.elements.put([stamped(element, changed, self.tx.stamp(self.now))])
         self._configure(saved)
         if saved.is_file:
             self._replan(saved, states, changed.content is None and element.content is not None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from everysite.decide.announce import left_behind
+from everysite.decide.elements import stamped
 from everysite.decide.plan import covering
 from everysite.errors import PathRefused
 from everysite.index.contract import Event, Transaction
@@ -53,7 +54,7 @@ def _step(tx: Transaction, site: Site, old: str, new: str, now: int) -> tuple[in
     version = tx.stamp(now)
     pairs = [(e, n) for e, n in zip(page, names, strict=True) if n not in taken]
     saved = tx.elements.put(
-        [replace(e, key=n, version=version, body=e.body | {"renamed_from": e.key}) for e, n in pairs]
+        [stamped(e, replace(e, key=n, body=e.body | {"renamed_from": e.key}), version) for e, n in pairs]
     )
     stones = [Tombstone(e.key, version, e.content, n) for e, n in pairs]
     # A path that is taken already has an element of its own; the old one is gone, and the scan tells what lies there.
@@ -80,7 +81,7 @@ def _leave_behind(tx: Transaction, site: Site, planner: Planner, saved: list[Ele
         current = {r.site for r in at if r.synced and r.gen >= element.gen}
         if any(s != site.id and s not in current for s in planner.sites):
             behind.append(element)
-    planner.cancel({m.id: list(was.values()) for m in planner.mappings})
+    planner.forsake(list(was.values()))
     planner.wish(behind, replicas)
 
 

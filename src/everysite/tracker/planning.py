@@ -56,6 +56,8 @@ class Planner:
                     wishes.append(wish)
                 elif not fresh:
                     cancels[mapping.id].append(element.key)
+                    if (row := rows.get(site.id)) is not None and row.at:
+                        cancels[mapping.id].append(row.at)
         self.cancel(cancels)
         self.add(wishes)
 
@@ -71,6 +73,14 @@ class Planner:
             waiting = [t.path for t in self.tx.tasks.get(mapping, keys) if t is not None and not t.lease]
             if waiting:
                 self.tx.tasks.done(mapping, waiting)
+
+    def forsake(self, keys: Sequence[str]) -> None:
+        """These paths are no files any longer (they were renamed). A copy under way to one of them is refused before it is
+        published; if that comes too late, it is taken away again."""
+        for mapping in self.mappings:
+            rows = [t for t in self.tx.tasks.get(mapping.id, keys) if t is not None]
+            self.tx.tasks.done(mapping.id, [t.path for t in rows if not t.lease])
+            self.add([Wish(mapping.id, t.path, "absent") for t in rows if t.lease])
 
     def _inspect(self, element: Element, mapping: Mapping) -> Wish | None:
         return plan_inspect(element, mapping) if element.content is None else None

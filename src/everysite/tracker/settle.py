@@ -81,18 +81,22 @@ class _Settling:
 
     def result(self, task: Task, result: Result, element: Element | None, row: Replica | None) -> None:
         """Take one result in. Only the gen that was claimed is reported; a newer wish goes on waiting."""
-        if not result.ok:
+        newer = task.gen != task.claimed
+        if not result.ok and not newer:
             self._failed(task, result, element, row)
-            return
-        if task.kind == "inspect":
+        elif newer:
+            if result.ok and task.kind == "present" and element is not None:
+                self._arrived(task, result, element, row or Replica(element.id, self.site.id))
+            self._again(task)
+        elif task.kind == "inspect":
             self._inspected(task, result)
         elif task.kind == "move":
             self.moved.append((task.source, task.path))
             self.done.append(task.path)
-        elif element is None:
-            self.done.append(task.path)
         else:
-            self._arrived(task, result, element, row or Replica(element.id, self.site.id))
+            if element is not None:
+                self._arrived(task, result, element, row or Replica(element.id, self.site.id))
+            self.done.append(task.path)
 
     def _arrived(self, task: Task, result: Result, element: Element, row: Replica) -> None:
         site = self.site.name
@@ -105,23 +109,20 @@ class _Settling:
             self._conflict(element, row, result.conflict)
         else:
             at = task.path if task.path != element.key else ""
-            row = Replica(row.element, row.site, gen=task.claimed, synced=self.now, at=at)
+            there = result.content.digest if result.content is not None else b""
+            row = Replica(row.element, row.site, gen=task.claimed, synced=self.now, seen=there, at=at)
             self.rows.append(row)
             self.events.append(Event(element.key, self.now, "arrived", self.site.id, text=f"complete at {site}"))
-        self._finish(task)
 
     def _conflict(self, element: Element, row: Replica, digest: bytes) -> None:
         self.rows.append(replace(row, modified=self.now, seen=digest, error=0, error_text="", tries=0))
         text = f"other content was found at {self.site.name}; nothing was overwritten"
         self.events.append(Event(element.key, self.now, "conflict", self.site.id, text=text))
 
-    def _finish(self, task: Task) -> None:
-        """The row goes, unless something newer is wished by now."""
-        if task.gen == task.claimed:
-            self.done.append(task.path)
-        else:
-            self.again.append(replace(task, lease=0, claimed=0, tries=0, run_at=0))
-            self.woken.add(task.mapping)
+    def _again(self, task: Task) -> None:
+        """Something newer is wished by now."""
+        self.again.append(replace(task, lease=0, claimed=0, tries=0, run_at=0))
+        self.woken.add(task.mapping)
 
     def _inspected(self, task: Task, result: Result) -> None:
         self.found.append(Seen(task.path, result.content, "package" if task.path.endswith("/") else "file"))

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from everysite.decide.elements import stamped
 from everysite.errors import BadRequest, Conflict, NotFound
 from everysite.index.contract import Transaction
 from everysite.model.element import Body, Element, Tombstone
@@ -195,7 +196,8 @@ def _put(tx: Transaction, caller: Caller, asked: SiteChange, now: int) -> int:
             body.pop(name, None)
         else:
             body[name] = value
-    [saved] = tx.elements.put([Element(key, body, tx.stamp(now), id=element.id if element else 0)])
+    made = Element(key, body, id=element.id if element else 0)
+    [saved] = tx.elements.put([stamped(element, made, tx.stamp(now))])
     return store_site(tx, saved)
 
 

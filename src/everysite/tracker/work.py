@@ -159,7 +159,7 @@ def _claim(core: Core, tx: Transaction, caller: Caller, asked: Claim, now: int) 
     limit = max(1, min(asked.limit, 1000))
     barriers = tx.tasks.moves(asked.mapping)
     due = tx.tasks.due(asked.mapping, now, limit * (_LOOK_AHEAD if barriers else 1))
-    tasks = claimable(due, barriers, limit, asked.max_bytes)
+    tasks = claimable(due, [*barriers, *_in_the_way(tx, asked.mapping, due)], limit, asked.max_bytes)
     if not tasks:
         return Claimed(0, core.limits.lease_ms, [], {}, core.revision)
     lease = tx.leases.open(asked.mapping, asked.epoch, now + core.limits.lease_ms, now)
@@ -169,6 +169,18 @@ def _claim(core: Core, tx: Transaction, caller: Caller, asked: Claim, now: int) 
     replicas = tx.replicas.of([t.element for t in tasks if t.kind == "present"])
     jobs = [_job(t, near.sources(t, replicas.get(t.element, ()), site.id)) for t in tasks]
     return Claimed(lease.id, core.limits.lease_ms, jobs, near.places(jobs), core.revision)
+
+
+def _in_the_way(tx: Transaction, mapping: int, due: Sequence[Task]) -> list[Task]:
+    """Rows of single files that a folder move about to start has to wait for: claimed, or waiting for another try."""
+    moves = [t for t in due if t.kind == "move"]
+    return [
+        t
+        for m in moves
+        for place in (m.path, m.source)
+        for t in tx.tasks.under(mapping, place, 1 << 30)
+        if t.seq < m.seq
+    ]
 
 
 def _job(task: Task, sources: list[str]) -> Job:
