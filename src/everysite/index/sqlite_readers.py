@@ -104,4 +104,5 @@ class Readers:
         self._pool.shutdown()
         while not self._idle.empty():
             self._idle.get().close()
-        self._inline.close()
+        with self._free:
+            self._inline.close()

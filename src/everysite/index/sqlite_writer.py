@@ -7,6 +7,7 @@ Must not know: tables, readers, what a unit does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -120,7 +121,7 @@ class Writer:
         self._db.execute("SAVEPOINT unit")
         try:
             job.result = job.unit(self._transaction)
-        except Exception as err:  # a unit may raise whatever it likes; its caller gets it
+        except BaseException as err:
             job.error = err
             if not self._db.in_transaction:  # a full disk or an I/O error took everybody's work with it
                 raise err if isinstance(err, apsw.Error) else apsw.AbortError(str(err)) from err
@@ -140,7 +141,7 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _leave(self) -> None:
-        if self._db.in_transaction:
+        with contextlib.suppress(apsw.Error):  # the engine left the transaction by itself
             self._db.execute("ROLLBACK")
 
 
