@@ -40,7 +40,7 @@ def stub() -> Stub:
 
 @pytest.fixture(autouse=True)
 def fresh(stub: Stub) -> None:
-    stub.__init__()  # type: ignore[misc]
+    stub.reset()
 
 
 @pytest.fixture(scope="module")

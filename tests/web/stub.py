@@ -33,6 +33,10 @@ class Stub:
 
     def __init__(self) -> None:
         self.broker = Broker()
+        self.reset()
+
+    def reset(self) -> None:
+        """As at first, with the same relay."""
         self.elements: dict[str, dict[str, Any]] = {}
         self.asked: list[Any] = []
         self.callers: list[Caller] = []

@@ -1,12 +1,13 @@
 """Raw HTTP/1.1 for tests: requests as bytes, so that odd ones stay as odd as they are written.
 
-Owns: ask(), Answer. Must not know: our client.
+Owns: ask(), Answer, until(). Must not know: our client.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,13 @@ class Answer:
     @property
     def text(self) -> str:
         return self.body.decode()
+
+
+async def until(met: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something the other side does. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not met():  # noqa: ASYNC110  what is waited for is no event of ours
+            await asyncio.sleep(0.01)
 
 
 async def ask(

@@ -76,13 +76,14 @@ class Running:
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        async with self._app.lifespan():
+        async with contextlib.AsyncExitStack() as held:
+            held.callback(self._listener.close)
+            await held.enter_async_context(self._app.lifespan())
             self._app.attention.open()
             try:
                 await self._server.serve(sockets=[self._listener])
             finally:
                 self._app.attention.close()
-                self._listener.close()
                 await self._cut()
 
     async def _cut(self) -> None:
