@@ -22,7 +22,7 @@ def show_json(value: Any) -> None:
 def show_table(headers: Sequence[str], rows: Sequence[Sequence[object]], empty: str = "") -> None:
     """Rows under headers; numbers are aligned to the right. `empty` is said when there are no rows."""
     cells = [[_cell(value) for value in row] for row in rows]
-    right = [all(isinstance(row[i], int | float | Size) for row in rows) for i in range(len(headers))]
+    right = [all(_is_number(row[i]) for row in rows) for i in range(len(headers))]
     if not rows and empty:
         print(empty)
     elif sys.stdout.isatty():
@@ -67,6 +67,10 @@ def duration(seconds: float) -> str:
 def printable(text: str) -> str:
     """A name or message on one line: whatever could steer a terminal is spelled out."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | Size) and not isinstance(value, bool)
 
 
 def _cell(value: object) -> str:
