@@ -111,7 +111,7 @@ def test_only_the_holder_of_the_lease_settles_and_only_what_is_wished_now() -> N
     row = task("/a", 1, lease=5)
     assert tasks.settles(row, 5, 1) == "settle_ok"
     assert tasks.settles(row, 6, 1) == "settle_stale"
-    assert tasks.settles(replace(row, gen=2), 5, 1) == "settle_stale"
+    assert tasks.settles(replace(row, gen=2), 5, 1) == "settle_older"
     assert tasks.settles(replace(row, gen=2), 5, 2) == "settle_stale"
     assert tasks.settles(task("/a", 1), 0, 1) == "settle_stale"
     assert tasks.settles(None, 5, 1) == "settle_stale"

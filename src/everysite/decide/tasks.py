@@ -16,7 +16,9 @@ from everysite.model.path import is_package
 from everysite.model.task import Task, Wish
 
 State = Literal["waiting", "claimed", "gone"]
-Event = Literal["wish", "claim", "settle_ok", "settle_stale", "fail", "halt", "release", "expire", "cancel"]
+Event = Literal[
+    "wish", "claim", "settle_ok", "settle_older", "settle_stale", "fail", "halt", "release", "expire", "cancel"
+]
 Effect = Literal[
     "insert",  # a new row with a new seq
     "update",  # the newer wish takes the row over; tries and error start anew unless it is claimed
@@ -32,15 +34,18 @@ Effect = Literal[
 TABLE: dict[tuple[State, Event], tuple[State, tuple[Effect, ...]]] = {
     ("gone", "wish"): ("waiting", ("insert",)),
     ("gone", "settle_ok"): ("gone", ("refuse",)),
+    ("gone", "settle_older"): ("gone", ("refuse",)),
     ("gone", "settle_stale"): ("gone", ("refuse",)),
     ("waiting", "wish"): ("waiting", ("update",)),
     ("waiting", "claim"): ("claimed", ("take",)),
     ("waiting", "settle_ok"): ("waiting", ("refuse",)),
+    ("waiting", "settle_older"): ("waiting", ("refuse",)),
     ("waiting", "settle_stale"): ("waiting", ("refuse",)),
     ("waiting", "cancel"): ("gone", ("remove",)),
     ("claimed", "wish"): ("claimed", ("update",)),
     ("claimed", "settle_ok"): ("gone", ("record", "remove")),
-    ("claimed", "settle_stale"): ("waiting", ("refuse", "unclaim")),
+    ("claimed", "settle_older"): ("waiting", ("record", "unclaim")),
+    ("claimed", "settle_stale"): ("claimed", ("refuse",)),
     ("claimed", "fail"): ("waiting", ("count", "unclaim")),
     ("claimed", "halt"): ("waiting", ("unclaim", "halt site")),
     ("claimed", "release"): ("waiting", ("unclaim",)),
@@ -63,9 +68,11 @@ def state_of(task: Task | None) -> State:
 
 
 def settles(task: Task | None, lease: int, gen: int) -> Event:
-    """Which event a worker's good result is: it counts only under the row's own lease and for the gen wished now."""
-    held = task is not None and task.lease == lease != 0
-    return "settle_ok" if held and task is not None and task.gen == gen == task.claimed else "settle_stale"
+    """Which event a worker's good result is. It counts only under the row's own lease and for the gen that was claimed;
+    `settle_older`: something newer has been wished since, so the row goes on after what arrived is recorded."""
+    if task is None or not task.lease or task.lease != lease or task.claimed != gen:
+        return "settle_stale"
+    return "settle_ok" if task.gen == gen else "settle_older"
 
 
 def coalesce(task: Task | None, wish: Wish, seq: int) -> Task:

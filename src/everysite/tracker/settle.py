@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from everysite import errors
 from everysite.decide.announce import Seen
 from everysite.decide.retry import verdict
+from everysite.decide.tasks import settles
 from everysite.errors import EverysiteError
 from everysite.index.contract import Event, Transaction
 from everysite.model.element import Element
@@ -81,7 +82,7 @@ class _Settling:
 
     def result(self, task: Task, result: Result, element: Element | None, row: Replica | None) -> None:
         """Take one result in. Only the gen that was claimed is reported; a newer wish goes on waiting."""
-        newer = task.gen != task.claimed
+        newer = settles(task, task.lease, result.gen) == "settle_older"
         if not result.ok and not newer:
             self._failed(task, result, element, row)
         elif newer:
@@ -171,7 +172,7 @@ def _settle(
     elements = tx.elements.by_id(ids)
     own = {r.element: r for rs in tx.replicas.of(ids).values() for r in rs if r.site == site.id}
     for result, task in zip(results, tasks, strict=True):
-        if task is None or task.lease != asked.lease or task.claimed != result.gen:
+        if task is None or settles(task, asked.lease, result.gen) == "settle_stale":
             settling.refused.append(result.path)
             continue
         settling.result(task, result, elements.get(task.element), own.get(task.element))
