@@ -77,10 +77,11 @@ def matches(file: HeldFile, found: os.stat_result) -> bool:
 def look_at(root: bytes, names: Sequence[bytes], stop: threading.Event) -> list[Looked | Failed]:
     """Read and hash files below a root, in order. Blocking. Raises SiteUnreachable (the root), Cancelled (`stop`)."""
     with Root(root) as opened:
-        return [_look(opened, name, stop) for name in names]
+        return [look(opened, name, stop) for name in names]
 
 
-def _look(root: Root, name: bytes, stop: threading.Event) -> Looked | Failed:
+def look(root: Root, name: bytes, stop: threading.Event) -> Looked | Failed:
+    """Read and hash one file below an opened root. Blocking. Raises SiteUnreachable, Cancelled."""
     try:
         folder, leaf = root.split(name)
         fd, before = open_file(folder, leaf)

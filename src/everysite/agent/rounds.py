@@ -1,0 +1,118 @@
+"""The scans of one mapping, round after round.
+
+Owns: when a scan runs, and what is reported of it. Must not know: how a scan works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+
+from everysite.agent.ground import Ground
+from everysite.agent.reporting import now_ms, room
+from everysite.decide import filters
+from everysite.disk.threads import in_thread
+from everysite.errors import EverysiteError, SiteUnreachable, StaleLease, Transient
+from everysite.model.path import key_of
+from everysite.model.site import Globals
+from everysite.observe.scan import Scanned, describe, last_lines, scan
+from everysite.observe.walk import Skip
+from everysite.tracker.contract import ANNOUNCE, Announce, Announced, SeenItem
+
+_log = logging.getLogger(__name__)
+_SOON = 2.0  # s until the next round when files were being written during the last one
+_AGAIN = 1.0  # s after a round the tracker did not take
+
+
+class Rounds:
+    """Scans while `run` runs. `configure` acts with the next round, `wake` starts it at once."""
+
+    def __init__(self, ground: Ground, globals: Globals, paused: bool) -> None:
+        self._ground, self._globals, self._paused = ground, globals, paused
+        self._wake = asyncio.Event()
+        self._stop = threading.Event()
+        self.rounds = 0
+
+    def configure(self, globals: Globals, paused: bool) -> None:
+        """The configuration has changed; the mapping's own part of it is in the ground."""
+        self._globals, self._paused = globals, paused
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Scan now rather than later."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let the scan that runs end at its next step."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Scan and sleep, until cancelled."""
+        while True:
+            self._wake.clear()
+            wait: float | None = None
+            if not self._paused and self._globals.enable_scans:
+                await self._ground.health.well()
+                wait = await self._round()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), wait)
+
+    async def _round(self) -> float:
+        """One scan; how long to wait after it."""
+        ground = self._ground
+        epoch = await ground.holder.held()
+        try:
+            skip = skip_of(ground, self._globals)
+
+            async def announce(items: list[SeenItem], first: bool) -> Announced:
+                return await ground.link.call(ANNOUNCE, Announce(ground.mapping.id, epoch, items, first))
+
+            done = await scan(
+                ground.root, ground.mapping, ground.held, announce, skip=skip, turn=ground.turn, stop=self._stop
+            )
+        except StaleLease:
+            ground.holder.lose(epoch)
+            return _AGAIN
+        except SiteUnreachable as err:
+            ground.health.ill(err)
+            ground.reporter.ended("scan", err.exit_code, str(err))
+            return 0
+        except Transient:
+            return _AGAIN
+        except EverysiteError as err:
+            _log.warning("%s: the scan failed: %s", ground.site, err)
+            ground.reporter.ended("scan", err.exit_code, str(err))
+            return self._pause
+        await self._report(done)
+        return min(_SOON, self._pause) if done.unsettled else self._pause
+
+    @property
+    def _pause(self) -> float:
+        own = self._ground.mapping.policy.sleep_between_scans
+        return max(0.05, self._globals.sleep_between_scans if own is None else own)
+
+    async def _report(self, done: Scanned) -> None:
+        self.rounds += 1
+        ground = self._ground
+        level = logging.INFO if done.counts else logging.DEBUG
+        _log.log(level, "%s: %s", ground.site, describe(done))
+        space = await in_thread(room, ground.root)
+        now = now_ms()
+        ground.reporter.ended(
+            "scan", done.exit_code, last_lines(done), scan_duration=round(done.seconds, 3),
+            lastConnectionAttempt=now, lastConnectionSuccess=now, **space,
+        )  # fmt: skip
+
+
+def skip_of(ground: Ground, globals: Globals) -> Skip | None:
+    """What a scan leaves out; None when there are no patterns. Raises BadRequest for one nobody can read."""
+    policy, prefix = ground.mapping.policy, ground.mapping.prefix
+    includes = policy.include_pattern_rules or globals.include_pattern_rules
+    excludes = (*globals.exclude_pattern_rules, *policy.exclude_pattern_rules)
+    exact = (*globals.excluded_files, *policy.excluded_files)
+    if not (includes or excludes or exact):
+        return None
+    passes = filters.compile(includes, excludes, exact)
+    return lambda path, folder: not passes(key_of(path, prefix, folder))

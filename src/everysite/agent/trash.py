@@ -1,0 +1,33 @@
+"""Files taken out of a tree, kept aside.
+
+Owns: where the trash is and how names in it stay apart. Must not know: why a file goes.
+"""
+
+from __future__ import annotations
+
+import time
+
+from everysite.disk.landing import Landing
+from everysite.errors import Conflict, SiteUnreachable
+from everysite.observe.findings import OWN
+
+_TWINS = 1000  # files of one path deleted on one day before something must be wrong
+
+
+def discard(landing: Landing, name: bytes) -> bytes:
+    """Move a file to `.everysite/trash/<date>/` below its root; where it is now. Blocking.
+
+    Raises NotFound, Conflict (a folder in the way), SiteUnreachable.
+    """
+    day = OWN + b"/trash/" + time.strftime("%Y-%m-%d").encode()
+    for twin in range(_TWINS):
+        # Twins differ in the folder: a name of 255 bytes has no room for a number.
+        to = (day + b".%d" % twin if twin else day) + b"/" + name
+        try:
+            landing.rename(name, to, None)
+            return to
+        except Conflict as err:
+            last = err
+        except SiteUnreachable:
+            raise
+    raise last
