@@ -49,24 +49,36 @@ class SqliteFolders:
         return HeldFolder(folder.path, folder.inode, folder.fingerprint, number, self._row(number)[0])
 
     def find(self, mapping: int, path: bytes) -> int | None:
-        number: int | None = 0
-        for name in _names(path):
-            number = self._child(mapping, number or 0, name)
-            if number is None:
-                return None
-        return number
+        return self._walk(mapping, path, {}, make=False)
 
     def make(self, mapping: int, path: bytes) -> int:
         """The folder's id; it and its parents are made when missing."""
-        number = 0
-        for name in _names(path):
-            number = self._child(mapping, number, name) or self._add(mapping, number, name)
-        return number
+        return self.make_all(mapping, [path])[path]
+
+    def make_all(self, mapping: int, paths: Iterable[bytes]) -> dict[bytes, int]:
+        known: dict[bytes, int] = {}
+        for path in paths:
+            self._walk(mapping, path, known, make=True)
+        return known
 
     def find_all(self, mapping: int, paths: Iterable[bytes]) -> dict[bytes, int]:
         """Ids of those that exist."""
-        found = {path: self.find(mapping, path) for path in set(paths)}
+        known: dict[bytes, int] = {}
+        found = {path: self._walk(mapping, path, known, make=False) for path in set(paths)}
         return {path: number for path, number in found.items() if number is not None}
+
+    def _walk(self, mapping: int, path: bytes, known: dict[bytes, int], make: bool) -> int | None:
+        """Down from the root; `known` are folders met before, whose rows need not be asked for again."""
+        if path in known:
+            return known[path]
+        number, here = 0, b""
+        for name in _names(path):
+            here = here + b"/" + name if here else name
+            below = known.get(here) or self._child(mapping, number, name)
+            if below is None and not make:
+                return None
+            number = known[here] = below or self._add(mapping, number, name)
+        return number
 
     def path_of(self, number: int) -> bytes:
         sql = """WITH RECURSIVE up (id, parent, name, depth) AS (

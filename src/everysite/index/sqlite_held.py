@@ -52,12 +52,13 @@ class SqliteHeld:
         return [found.get(name) for name in names]
 
     def put(self, mapping: int, files: Sequence[tuple[bytes, HeldFile]]) -> None:
-        numbers = {path: self._folders.make(mapping, path) for path in {path for path, _ in files}}
+        paths = {path for path, _ in files}
+        numbers = self._folders.make_all(mapping, paths)
         rows: list[Row] = [
             (numbers[path], f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode, f.mode, f.digest) for path, f in files
         ]
         write(self._db, f"INSERT OR REPLACE INTO held_file (folder, {_COLUMNS})", rows)
-        self._folders.forget_fingerprints(numbers.values())
+        self._folders.forget_fingerprints(numbers[path] for path in paths)
 
     def remove(self, mapping: int, names: Sequence[bytes]) -> None:
         touched = []
@@ -73,7 +74,8 @@ class SqliteHeld:
         sql = """SELECT f.digest, min(f.folder), f.name FROM held_file AS f CROSS JOIN held_folder AS d ON d.id = f.folder
             WHERE d.mapping = ? AND f.digest IN (SELECT value FROM carray(?)) GROUP BY f.digest"""
         rows = list(query(self._db, sql, (mapping, *blobs(digests))))
-        return {digest: _join(self._folders.path_of(folder), name) for digest, folder, name in rows}
+        paths = {folder: self._folders.path_of(folder) for folder in {row[1] for row in rows}}
+        return {digest: _join(paths[folder], name) for digest, folder, name in rows}
 
     def stage(self, mapping: int, names: Sequence[bytes]) -> None:
         write(self._db, "INSERT OR IGNORE INTO held_stage (mapping, name)", [(mapping, name) for name in names])

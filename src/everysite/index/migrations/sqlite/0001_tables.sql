@@ -118,7 +118,7 @@ CREATE UNIQUE INDEX task_path ON task (mapping, path);
 CREATE INDEX task_due ON task (mapping, priority DESC, seq, run_at, size, tries) WHERE lease = 0;
 CREATE INDEX task_run ON task (mapping, run_at) WHERE lease = 0;
 CREATE INDEX task_lease ON task (lease, seq) WHERE lease <> 0;
-CREATE INDEX task_running ON task (mapping, size) WHERE lease <> 0;
+CREATE INDEX task_running ON task (mapping, lease, size) WHERE lease <> 0;
 CREATE INDEX task_move ON task (mapping, seq) WHERE kind = 'move';
 CREATE INDEX task_element ON task (element) WHERE element <> 0;
 
