@@ -1,0 +1,137 @@
+"""The doors with the real tracker and index behind them: what a person types, and what nobody would.
+
+Owns: round trips through the whole stack, and a bounded search for requests that are answered with a fault or with
+something the description does not say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.web.wire import ask
+
+from everysite.client import Client
+from everysite.errors import Conflict, NotFound, SignInNeeded
+from everysite.index import sqlite
+from everysite.tracker import contract as ops
+from everysite.tracker.service import Service
+from everysite.web.app import create_app
+from everysite.web.openapi import describe
+from everysite.web.server import Running, serve
+
+pytestmark = pytest.mark.anyio
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.fixture(scope="module")
+async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    folder: Path = tmp_path_factory.mktemp("home")
+    index = sqlite.open(str(folder / "index.db"))
+    service = Service(index)
+    await service.start()
+    await service.access.first_admin("admin", "secret")
+    running = await serve(create_app(service), "127.0.0.1", 0)
+    yield running
+    await running.stop()
+    await service.stop()
+    await index.close()
+
+
+@pytest.fixture
+async def admin(real: Running) -> AsyncIterator[Client]:
+    async with Client(f"http://127.0.0.1:{real.port}") as client:
+        await client.sign_in("admin", "secret")
+        yield client
+
+
+async def test_a_day_of_a_tracker(admin: Client, real: Running) -> None:
+    await admin.call(ops.PUT_SITE, ops.SiteChange("paris", create=True, url="file:///data/paris/"))
+    await admin.call(ops.PUT_SITE, ops.SiteChange("rome", create=True, url="file:///data/rome/"))
+    item = {"_id": "/shots/010.exr", "origin": "paris", "comment": "first"}
+    published = await admin.call(ops.PUBLISH, ops.Items([item]))
+    assert [found and found["_id"] for found in published.items] == ["/shots/010.exr"]
+    assert len(published.children) == 1
+    assert (await admin.call(ops.PUBLISH, ops.Items([item]))).items == [None]
+    assert (await admin.call(ops.SEARCH, ops.Query("origin:paris 010.exr"))).ids == ["/shots/010.exr"]
+    changed = await admin.call(ops.UPDATE, ops.Items([{"_id": "/shots/010.exr", "k": [1, {"a": None}]}]))
+    assert changed.items[0] is not None
+    assert changed.items[0]["k"] == [1, {"a": None}]
+    assert (await admin.call(ops.READ, ops.Ids(["/shots/010.exr"]))).items == changed.items
+    by_path = await ask(real.port, "GET", "/api/read//shots/010.exr", token=admin.token or "")
+    assert by_path.json == changed.items[0]
+    assert "010.exr" in (await admin.call(ops.WHY, ops.WhyAsked("/shots/010.exr", "rome"))).sentence
+    assert (await admin.call(ops.DELETE, ops.Ids(["/shots/010.exr"]))).ids == ["/shots/010.exr"]
+
+
+async def test_an_agent_says_hello_and_waits_for_work(admin: Client, real: Running) -> None:
+    await admin.call(ops.PUT_SITE, ops.SiteChange("oslo", create=True, url="file:///data/oslo/"))
+    token = (await admin.call(ops.JOIN_TOKEN, ops.Named("oslo"))).token
+    async with Client(f"http://127.0.0.1:{real.port}", token) as agent:
+        welcome = await agent.call(ops.HELLO, ops.Hello("oslo", "host", "1"))
+        [mapping] = welcome.mappings
+        holds = await agent.call(ops.HOLD, ops.Hold(mapping.id, "me"))
+        waiting = asyncio.create_task(agent.call(ops.CLAIM, ops.Claim(mapping.id, holds.epoch, wait_ms=20_000)))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await admin.call(ops.PUBLISH, ops.Items([{"_id": "/wake", "origin": "oslo", "comment": ""}]))
+        await admin.call(ops.PUT_SITE, ops.SiteChange("oslo", paused=True))
+        await asyncio.wait_for(waiting, 10)
+
+
+async def test_refusals_keep_their_class(admin: Client, real: Running) -> None:
+    with pytest.raises(NotFound):
+        await admin.call(ops.SITE, ops.Named("nowhere"))
+    with pytest.raises(Conflict):
+        await admin.call(ops.REMOVE_USER, ops.Named("admin"))
+    async with Client(f"http://127.0.0.1:{real.port}", admin.token) as other:
+        await other.call(ops.SIGN_OUT, ops.Nothing())
+        with pytest.raises(SignInNeeded):
+            await other.call(ops.SITES, ops.Nothing())
+
+
+OPERATIONS = sorted(
+    (entry["operationId"], path, method) for path, at in describe()["paths"].items() for method, entry in at.items()
+)
+
+
+@pytest.mark.parametrize(("name", "path", "method"), OPERATIONS, ids=[name for name, _, _ in OPERATIONS])
+async def test_nothing_that_is_sent_is_answered_with_a_fault(
+    admin: Client, real: Running, name: str, path: str, method: str, long: bool
+) -> None:
+    headers = {"Authorization": f"Bearer {admin.token}"}
+    schema = schemathesis.openapi.from_dict(describe())
+
+    @settings(
+        max_examples=300 if long else 15,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(case=schema[path][method].as_strategy())
+    def search(case: Case[Any]) -> None:
+        _shorten(case)
+        answered = case.call(base_url=f"http://127.0.0.1:{real.port}", headers=headers, timeout=20)
+        case.validate_response(answered, checks=CHECKS)
+
+    await asyncio.to_thread(search)
+
+
+def _shorten(case: Case[Any]) -> None:
+    """Long polls are tested elsewhere; here they would only take their time."""
+    for place in (case.body, case.query):
+        fields: Any = place
+        if isinstance(fields, dict) and ("wait_ms" in fields or "site" in fields):
+            fields["wait_ms"] = 0
