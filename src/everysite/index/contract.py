@@ -39,7 +39,8 @@ class Elements(Protocol):
 
     def put(self, elements: Sequence[Element]) -> list[Element]:
         """Insert (id 0) or replace whole (by id; the key may have changed: a rename). Answers them with `id` and `change`
-        filled in. A tombstone of the same key is dropped. Raises Conflict when a new key is taken."""
+        filled in. A tombstone of the same key is dropped; keys may change places within one batch. Raises Conflict when
+        a key is taken (nothing of the batch is there then), BadRequest for an empty key or one with a NUL."""
 
     def bury(self, stones: Sequence[Tombstone]) -> None:
         """Remove the elements of these keys (with their replicas) where they exist, and remember the tombstones."""
@@ -66,11 +67,12 @@ class Replicas(Protocol):
         """Insert or replace by (element, site); the index assigns `change`."""
 
     def drop(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Forget rows by (element, site). What is already gone is fine."""
+        """Forget rows by (element, site). What is already gone is fine. The feed shows nothing of it."""
 
     def drop_site(self, site: int) -> None: ...
 
-    def tally(self, site: int) -> Tally: ...
+    def tally(self, site: int) -> Tally:
+        """Reads every row of the site (0.8 s a million): for `read(..., scan=True)`."""
 
     def at_site(self, site: int, after: int = 0, limit: int = 1000) -> list[Replica]:
         """Rows of one site in the order of element numbers, after element `after`."""
@@ -175,7 +177,8 @@ class Leases(Protocol):
     def renew(self, leases: Sequence[int], until: int) -> list[int]:
         """Those of them that still exist, now good until `until`."""
 
-    def close(self, leases: Sequence[int]) -> None: ...
+    def close(self, leases: Sequence[int]) -> None:
+        """Forget them. Tasks still under them stay claimed: release those first."""
 
     def expired(self, now: int) -> list[Lease]: ...
 
@@ -215,7 +218,8 @@ class Held(Protocol):
         """Insert (with missing parents) or update inode and fingerprint, by path."""
 
     def move_folder(self, mapping: int, path: bytes, to: bytes) -> None:
-        """The folder with everything below it has another path now; one row changes. A folder already at `to` is merged."""
+        """The folder with everything below it has another path now; one row changes. A folder already at `to` is merged,
+        the moved files win. Raises BadRequest for the root, or a place inside the folder itself."""
 
     def remove_folder(self, mapping: int, path: bytes) -> None:
         """With everything below."""
