@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from everysite import errors
+from everysite.disk.stages import new_token
 from everysite.errors import Cancelled, EverysiteError, SiteUnreachable
 from everysite.transfer.manifest import Manifest
 from everysite.transfer.tree_job import END, FATAL, PROGRESS, Event, Job, Options, Tell
@@ -57,7 +58,7 @@ def _here(
     tell: Tell,
     stopped: Callable[[], bool],
 ) -> None:
-    writer = Writer(roots, manifest, options, tell, stopped)
+    writer = Writer(roots, manifest, options, tell, stopped, new_token())
     try:
         with contextlib.suppress(Cancelled):
             for job in jobs:
@@ -82,6 +83,7 @@ class _Pool:
         self._tickets, fill = os.pipe()
         os.write(fill, b"".join(number.to_bytes(4, "little") for number in range(count)))
         os.close(fill)
+        self._token = new_token()
         parent = os.getpid()
         for _ in range(options.processes):
             here, there = os.pipe()
@@ -158,7 +160,7 @@ class _Pool:
 
     def _work(self, out: _Out, stopped: Callable[[], bool]) -> None:
         roots, manifest, options = self._setting
-        writer = Writer(roots, manifest, options, out.tell, stopped)
+        writer = Writer(roots, manifest, options, out.tell, stopped, self._token)
         try:
             with contextlib.suppress(Cancelled):
                 while not stopped() and (ticket := os.read(self._tickets, 4)):

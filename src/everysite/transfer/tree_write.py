@@ -17,10 +17,10 @@ import threading
 from collections.abc import Callable
 
 from everysite.disk.faults import explain
-from everysite.disk.stages import is_stage, new_token, stage_name
+from everysite.disk.stages import is_stage, stage_name
 from everysite.disk.system import CLOEXEC, HERE, NOFOLLOW
 from everysite.errors import SiteUnreachable
-from everysite.observe.walk import Entry, pack, unpack
+from everysite.observe.walk import Entry, below, pack, unpack
 from everysite.transfer.manifest import NO_STAMP, UNKNOWN, Manifest
 from everysite.transfer.tree_compare import Choice, compare
 from everysite.transfer.tree_files import SMALL, FileCopier
@@ -57,14 +57,16 @@ class Writer:
         options: Options,
         tell: Tell,
         stopped: Callable[[], bool],
+        token: bytes,
     ) -> None:
+        """`token` is that of the run: workers tell each other's stages from those of a run that was killed by it."""
         self._source, self._target = roots
         self._manifest = manifest
         self._options = options
         self._tell = tell
         self._stopped = stopped
         self._files = FileCopier(options, tell, stopped)
-        self._token = new_token()
+        self._token = token
         self._group: list[Written] = []
         self._syncing: list[Written] = []
         self._sync: threading.Thread | None = None
@@ -157,11 +159,18 @@ class Writer:
         arrived = self._files.copy(path, choice.copy, near, far, naming)
         written.entries += arrived
         written.arrived = arrived
-        written.copied = len(arrived)
+        written.copied += len(arrived)
         written.size = sum(entry.size for entry, _ in arrived)
-        for name in choice.extra:
-            if is_stage(name):
-                remove(name, far)  # of a run that was killed
+        self._sweep(written.job, choice, far)
+
+    def _sweep(self, job: Job, choice: Choice, far: int) -> None:
+        """Remove the stages of a run that was killed, but not the folders another worker is building here."""
+        left = [name for name in choice.extra if is_stage(name)]
+        if left:
+            ours = {stage_name(path, self._token) for path in below(job.folder)}
+            for name in left:
+                if name not in ours:
+                    remove(name, far)
 
     def _believe(self, written: Written, choice: Choice, entry: Entry, digest: bytes, near: int) -> None:
         """The source was touched and looks the same: only its bytes tell."""
@@ -198,13 +207,20 @@ class Writer:
         if job.target == MISSING:
             self._tell((WOULD, "make", path))
         for action, names in (
-            ("copy", [e.name for e in (*choice.copy, *choice.links)]),
+            ("copy", [e.name for e in choice.copy] + [e.name for e in choice.links if not self._same_link(path, e)]),
             ("adjust", [e.name for e, _ in choice.adjust]),
             ("read", [e.name for e, _ in choice.hash]),
             ("delete", choice.extra if self._options.delete else []),
         ):
             for name in names:
                 self._tell((WOULD, action, join(path, name)))
+
+    def _same_link(self, path: bytes, entry: Entry) -> bool:
+        try:
+            texts = {os.readlink(join(join(root, path), entry.name)) for root in (self._source, self._target)}
+        except OSError:
+            return False
+        return len(texts) == 1
 
     def _next_group(self) -> None:
         """Start making the written group durable, and put the one before in place."""
