@@ -184,4 +184,5 @@ async def test_a_batch_of_any_size_keeps_its_order(index: Index) -> None:
     assert [e.body["n"] for e in made] == list(range(1_297))
     assert sorted(e.id for e in made) == [e.id for e in made]
     assert await index.read(lambda t: t.elements.where([], 2_000)) == made
+    assert await index.read(lambda t: t.elements.count()) == 1_297
     assert await put(index) == []

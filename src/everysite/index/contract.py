@@ -34,13 +34,12 @@ class Elements(Protocol):
 
     def by_id(self, ids: Iterable[int]) -> dict[int, Element]: ...
 
-    def count(self) -> int:
-        """How many there are; tombstones do not count."""
+    def count(self) -> int: ...  # elements, not tombstones
 
     def put(self, elements: Sequence[Element]) -> list[Element]:
         """Insert (id 0) or replace whole (by id; the key may have changed: a rename). Answers them with `id` and `change`
-        filled in. A tombstone of the same key is dropped; keys may change places within one batch. Raises Conflict when
-        a key is taken (nothing of the batch is there then), BadRequest for an empty key or one with a NUL."""
+        filled in, drops tombstones of the keys, which may change places within a batch. All or nothing: Conflict when a
+        key is taken, BadRequest for an empty key or one with a NUL."""
 
     def bury(self, stones: Sequence[Tombstone]) -> None:
         """Remove the elements of these keys (with their replicas) where they exist, and remember the tombstones."""
@@ -109,8 +108,7 @@ class Sites(Protocol):
 
     def holding(self, mapping: int) -> Holding | None: ...
 
-    def hold(self, holding: Holding) -> None:
-        """Insert or replace by mapping."""
+    def hold(self, holding: Holding) -> None: ...  # insert or replace by mapping
 
 
 class Tasks(Protocol):
@@ -216,8 +214,8 @@ class Held(Protocol):
         """Insert (with missing parents) or update inode and fingerprint, by path."""
 
     def move_folder(self, mapping: int, path: bytes, to: bytes) -> None:
-        """The folder with everything below it has another path now; one row changes. A folder already at `to` is merged,
-        the moved files win. Raises BadRequest for the root, or a place inside the folder itself."""
+        """The folder with everything below it has another path now; one row changes. One already at `to` is merged.
+        Raises BadRequest for the root, or a place inside the folder itself."""
 
     def remove_folder(self, mapping: int, path: bytes) -> None:
         """With everything below."""
