@@ -251,7 +251,7 @@ async def test_a_damaged_stage_is_not_trusted(tmp_path: Path, system: System) ->
         elif damage == "cut":
             os.truncate(stage, 50)
         elif damage == "longer":
-            stage.write_bytes(stage.read_bytes() + b"bytes after the last safe one")
+            stage.write_bytes(stage.read_bytes() + b"bytes after the last safe one" * 20)
         else:
             stage.unlink()
         if damage == "link":
@@ -259,6 +259,13 @@ async def test_a_damaged_stage_is_not_trusted(tmp_path: Path, system: System) ->
         written = await store.write(A, source_of(data), sessions[-1], keep)
         assert written.digest == source_of(data).digest and await read_all(store, A) == data
         assert [s for s in stages(tmp_path) if not (tmp_path / s).is_symlink()] == []
+
+
+async def test_folders_deeper_than_are_kept_open(tmp_path: Path, system: System) -> None:
+    store, deep = FolderStore(tmp_path, system), Name(b"/".join([b"d"] * 600))
+    await store.write(deep, source_of(b"1"))
+    await store.move(deep, Name(deep + b"2"))
+    assert [s.name for s in await list_all(store)] == [deep + b"2"] and await read_all(store, Name(deep + b"2")) == b"1"
 
 
 async def test_set_id_bits_do_not_travel(tmp_path: Path, system: System) -> None:

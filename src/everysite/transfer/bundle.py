@@ -22,7 +22,7 @@ from everysite.stores.contract import MayPublish, Session, Source, Stat, Store, 
 from everysite.transfer.copy import copy_file, source_of
 from everysite.transfer.local import LocalBundle
 from everysite.transfer.piece import How, Landed, Piece, Result
-from everysite.transfer.verify import digest_of
+from everysite.transfer.verify import digest_of, states_of
 
 LARGE = 8 << 20  # from here on a file is worth a session of its own
 Progress = Callable[[int], None]
@@ -206,19 +206,18 @@ class _Remote:
 
     async def _guard(self, names: Collection[Name]) -> Collection[Name]:
         """Names whose target is as expected and whose lease still holds."""
-        fit = [name for name in names if await self._as_expected(self._pieces[name])]
+        guarded = [name for name in names if not isinstance(self._pieces[name].expected, Anything)]
+        states = await states_of(self._target, guarded)
+        wrong = {n for n in guarded if not await self._as_expected(self._pieces[n], states[n])}
+        fit = [name for name in names if name not in wrong]
         try:
             return await self._may_publish(fit) if fit else []
         except EverysiteError as err:
             self._fault = self._fault or err
             raise
 
-    async def _as_expected(self, piece: Piece) -> bool:
-        if isinstance(piece.expected, Anything):
-            return True
-        try:
-            found = await self._target.stat(piece.name)
-        except NotFound:
+    async def _as_expected(self, piece: Piece, found: Stat | None) -> bool:
+        if found is None:
             if piece.expected is None:
                 return True
             self._outcomes[piece.name] = Conflict(f"{to_text(piece.name)} is gone; nothing is put in its place")
