@@ -1,0 +1,16 @@
+"""One module a case. Each offers `run(setting) -> Table`; the list below is all there is to register."""
+
+from __future__ import annotations
+
+from bench.cases import big_file, changed, changed_named, first_copy, no_change, rename
+from bench.measure import Case
+
+CASES: tuple[Case, ...] = (
+    Case("first-copy", first_copy.run),
+    Case("no-change", no_change.run),
+    Case("changed-100", changed.run),
+    Case("changed-100-named", changed_named.run),
+    Case("rename", rename.run),
+    Case("big-file", big_file.run),
+)
+"""In the order they run."""
