@@ -10,6 +10,7 @@ import pytest
 from tests.web.stub import Stub
 from tests.web.wire import ask, until
 
+from everysite import client
 from everysite.client import Client
 from everysite.errors import EverysiteError, Forbidden, NotFound, SiteUnreachable, SourceChanged, Transient
 from everysite.tracker import contract as ops
@@ -50,6 +51,33 @@ async def test_bytes_arrive_as_they_were_sent(rome: Client, paris: Client) -> No
     got = b"".join([chunk async for chunk in rome.fetch(FETCH)])
     await sending
     assert got == PIECE * 40
+
+
+async def test_a_long_upload_is_not_taken_for_silence(
+    rome: Client, paris: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_SILENCE", 0.5)
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield PIECE
+            await asyncio.sleep(0.15)
+
+    async def source() -> None:
+        await paris.send((await paris.call(ops.SERVE, ops.Serve("paris", 5000))).id, slow())
+
+    sending = asyncio.create_task(source())
+    assert b"".join([chunk async for chunk in rome.fetch(FETCH)]) == PIECE * 8
+    await sending
+
+
+async def test_a_stream_that_falls_silent_is_given_up(
+    rome: Client, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_SILENCE", 0.3)
+    with pytest.raises(SiteUnreachable, match="no answer in time"):
+        [chunk async for chunk in rome.fetch(FETCH)]
+    await until(lambda: not stub.broker._open)
 
 
 async def test_an_empty_stream_is_whole_too(rome: Client, paris: Client) -> None:
