@@ -16,7 +16,7 @@ from blake3 import blake3
 from everysite.disk.faults import explain
 from everysite.disk.folders import Root
 from everysite.disk.landing import Landing
-from everysite.disk.reading import changed, open_file, read_open, unchanged
+from everysite.disk.reading import changed, hash_on, open_file, read_open, unchanged
 from everysite.errors import Cancelled, SourceChanged
 from everysite.model.path import to_text
 
@@ -116,6 +116,7 @@ class _Behind:
         self._fd = fd
         self._beside = beside
         self._hasher = blake3()
+        self._buffer = memoryview(bytearray(_HASHED))
         self._last: Future[None] | None = None
 
     def follow(self, count: int) -> None:
@@ -124,12 +125,7 @@ class _Behind:
         self._last = self._beside.submit(self._hash, count)
 
     def _hash(self, count: int) -> None:
-        while count:
-            data = os.read(self._fd, min(_HASHED, count))
-            if not data:
-                return
-            self._hasher.update(data)
-            count -= len(data)
+        hash_on(self._hasher, self._fd, self._buffer, count)
 
     def digest(self) -> bytes:
         self._wait()
