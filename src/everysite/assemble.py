@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from everysite.errors import BadRequest, Unreadable
+from everysite.errors import BadRequest, Forbidden, Unreadable
 
 if TYPE_CHECKING:
+    import asyncio
+
     from everysite.agent.supervisor import Supervisor
     from everysite.client import Client
     from everysite.config import Settings
@@ -150,3 +152,58 @@ def supervised(argv: Sequence[str], secret: str, log: Callable[[str], None]) -> 
     from everysite.agent.supervisor import Supervisor
 
     return Supervisor(argv, secret=secret, log=log)
+
+
+async def introduce(tracker: Client, folder: str) -> str:
+    """Say hello for the site a token is for, whose files are in this store; the site's name.
+
+    Raises SignInNeeded (no such token), Forbidden (a user's token), Conflict (another site's folder), SiteUnreachable.
+    """
+    from everysite import __version__
+    from everysite.agent.host import host_identity
+    from everysite.tracker.contract import HELLO, VERIFY, Hello, Nothing
+
+    me = str((await tracker.call(VERIFY, Nothing())).get("_id", ""))
+    if not me.startswith("agent:"):
+        raise Forbidden(
+            f"this is the token of the user {me.removeprefix('@')}; make one for a site: everysite site token"
+        )
+    welcome = await tracker.call(HELLO, Hello(me.removeprefix("agent:"), host_identity(), __version__, folder))
+    return welcome.site
+
+
+def agent_settings(home: Path) -> Settings:
+    """How an agent works, from everysite.toml in this folder and the environment. Raises BadRequest."""
+    from everysite.config import load
+
+    return load(home, os.environ)
+
+
+async def serve_sites(
+    state: Path,
+    place: tuple[str, str, str],
+    settings: Settings,
+    stop: asyncio.Event,
+    site: str = "",
+    folder: Path | None = None,
+) -> None:
+    """Work for `site` with its files in `folder`, or for all sites of the tracker's machine, until `stop` is set.
+
+    `place` is the tracker's (url, token, fingerprint). Raises Conflict when the state folder is another process's.
+    """
+    from everysite import __version__
+    from everysite.agent.link import Options
+    from everysite.agent.run import run_agent
+    from everysite.agent.state import StateFolder
+
+    agent = settings.agent
+    options = Options(
+        agent.workers, agent.bundle_files, agent.bundle_bytes, agent.probe_seconds, agent.read_back, version=__version__
+    )
+    with StateFolder(state) as own:
+        held = open_held(state)
+        try:
+            url = folder.as_uri() + "/" if folder else ""
+            await run_agent(lambda: agent_tracker(*place), own.holder, held, store_for, stop, options, site, url)
+        finally:
+            await held.close()

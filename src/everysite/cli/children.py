@@ -39,13 +39,12 @@ class Child:
 
 
 class ChildDied(EverysiteError):
-    """A process ended that should have gone on. `tail` is what it said last."""
+    """A process ended that should have gone on."""
 
     code = "process-died"
 
     def __init__(self, child: Child) -> None:
-        super().__init__(f"the process of {child.name} ended with {child.process.returncode}; its log is {child.log}")
-        self.tail = child.tail()
+        super().__init__(f"the process of {child.name} ended with {child.process.returncode}; see its log above")
 
 
 class Children:
@@ -83,6 +82,10 @@ class Children:
         for child in self._running:
             if child.process.poll() is not None:
                 raise ChildDied(child)
+
+    def tails(self) -> str:
+        """What each of them said last."""
+        return "\n".join(f"the log of {child.name} ends with\n{child.tail()}" for child in self._running)
 
     def stop(self) -> list[str]:
         """End all, the last one started first. Names of those that had to be killed."""

@@ -65,9 +65,10 @@ def _home(args: argparse.Namespace) -> tuple[Path, bool]:
 
 
 async def _story(home: Path, tree: Tree) -> int:
-    from everysite.cli.children import ChildDied
+    from everysite.cli.output import printable
     from everysite.cli.showcase import SITES, Showcase
     from everysite.cli.trees import fill
+    from everysite.errors import EverysiteError
 
     first = SITES[0]
     _say(f"Three sites share one tree: {', '.join(SITES)}. All of it lives in {home}")
@@ -77,8 +78,8 @@ async def _story(home: Path, tree: Tree) -> int:
         try:
             await _live(show, files)
             return await _verdict(show)
-        except ChildDied as died:
-            print(died.tail, file=sys.stderr)
+        except EverysiteError:
+            print("\n".join(map(printable, show.tails().splitlines())), file=sys.stderr)
             raise
 
 
@@ -104,11 +105,11 @@ async def _busy_day(show: Showcase) -> None:
     from everysite.cli.showcase import SITES
 
     paris, last = show.folder(SITES[0]), show.folder(SITES[-1])
-    added = await asyncio.to_thread(edits.add, paris, "everysite-demo/added", _ADDED)
+    added = await asyncio.to_thread(edits.add, paris, "added", _ADDED)
     changed = await asyncio.to_thread(edits.change, paris, _CHANGED)
     renamed = await asyncio.to_thread(edits.rename, paris, _RENAMED)
     removed = await asyncio.to_thread(edits.remove, paris, _REMOVED)
-    theirs = await asyncio.to_thread(edits.add, last, "everysite-demo/from-" + SITES[-1], _ADDED)
+    theirs = await asyncio.to_thread(edits.add, last, "from-" + SITES[-1], _ADDED)
     show.files += added + theirs - removed
     _say(
         f"4. While they copy, {SITES[0]} adds {added} files, changes {changed}, renames {renamed}, deletes {removed}; "
@@ -122,7 +123,7 @@ async def _away(show: Showcase) -> None:
 
     await show.pause(SITES[1])
     moved = await asyncio.to_thread(edits.rename_folder, show.folder(SITES[0]))
-    added = await asyncio.to_thread(edits.add, show.folder(SITES[0]), "everysite-demo/while-away", _ADDED)
+    added = await asyncio.to_thread(edits.add, show.folder(SITES[0]), "while-away", _ADDED)
     show.files += added
     what = (
         f"renames a folder of {_count(moved[1])} (they are moved at every site, not sent again) and " if moved else ""

@@ -11,10 +11,13 @@ import secrets
 import stat
 from pathlib import Path
 
+ADDED = "everysite-demo"
+"""The folder that new files go to."""
+
 
 def add(root: Path, folder: str, count: int) -> int:
-    """New files of up to 16 KB with bytes nobody has seen."""
-    place = root / folder
+    """New files of up to 16 KB with bytes nobody has seen, in a folder below ADDED."""
+    place = root / ADDED / folder
     place.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         _save(root, os.fsencode(place / f"new-{number:03}.bin"), secrets.token_bytes(1 + number * 331 % 16_384))
@@ -43,12 +46,16 @@ def rename(root: Path, count: int) -> int:
 
 
 def rename_folder(root: Path) -> tuple[str, int] | None:
-    """Rename the folder directly below the root that holds most files, to its name + '-moved'; (new name, files)."""
+    """Rename the folder directly below the root that holds most files (ours only if there is no other).
+
+    Its new name ends with '-moved'; (new name, files in it), or None when there is no folder with files.
+    """
     counts = {
         entry.name: sum(len(names) for _, _, names in os.walk(entry.path))
         for entry in os.scandir(root)
         if entry.is_dir(follow_symlinks=False) and not entry.name.endswith("-moved")
     }
+    counts = {name: count for name, count in counts.items() if count and name != ADDED} or counts
     if not counts or not (most := max(counts.values())):
         return None
     name = min(name for name, count in counts.items() if count == most)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WINDOW = 5.0  # s over which a rate is taken
 _PLAIN_EVERY = 1.0  # s between two plain lines
+_PLAIN_STILL = 10.0  # s between them while nothing moves
 
 
 class Bar(NamedTuple):
@@ -39,7 +40,8 @@ class Progress:
         self._title = title
         self._quiet = quiet
         self._seen: deque[tuple[float, int, int]] = deque()
-        self._last_line = 0.0
+        self._last_line = time.monotonic()  # a wait of less than a second needs no line
+        self._last_bars: tuple[Bar, ...] = ()
         self._live: Live | None = None
 
     def update(self, bars: Sequence[Bar]) -> None:
@@ -53,8 +55,8 @@ class Progress:
             return
         if sys.stdout.isatty():
             self._draw(bars)
-        elif now - self._last_line >= _PLAIN_EVERY:
-            self._last_line = now
+        elif now - self._last_line >= (_PLAIN_EVERY if tuple(bars) != self._last_bars else _PLAIN_STILL):
+            self._last_line, self._last_bars = now, tuple(bars)
             shown = "  ".join(f"{bar.name} {bar.done}/{bar.total}" for bar in bars)
             print(f"  {shown}  {self.pace(bars)}", flush=True)
 

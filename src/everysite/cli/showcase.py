@@ -140,6 +140,10 @@ class Showcase:
         files, seconds = self._full.get(site, (0, 1.0))
         return round(files / max(seconds, 0.001))
 
+    def tails(self) -> str:
+        """The last lines of every log."""
+        return self._children.tails()
+
     async def __aenter__(self) -> Showcase:
         return self
 
@@ -152,7 +156,7 @@ class Showcase:
 
 
 def _silent(child: Child) -> EverysiteError:
-    return EverysiteError(f"the {child.name} did not answer within {_STALLED:.0f} s; it said: {child.tail()}")
+    return EverysiteError(f"the {child.name} did not answer within {_STALLED:.0f} s; see its log above")
 
 
 def _files(status: Status, site: str) -> int:

@@ -7,17 +7,14 @@ Must not know: how the tracker is put together (`assemble`), what the agent does
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import os
 import shlex
-import signal
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from everysite.cli import loop
 
 if TYPE_CHECKING:
     from everysite.assemble import Doors
-    from everysite.cli.household import Household
     from everysite.config import Settings
 
 
@@ -41,11 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = load(home_of(args.home, os.environ), os.environ, _overrides(args))
     with HomeLock(settings.home):
-        with contextlib.suppress(ImportError):
-            import uvloop
-
-            return uvloop.run(_serve(settings))
-        return asyncio.run(_serve(settings))
+        return loop.run(_serve(settings))
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
@@ -70,28 +63,11 @@ async def _serve(settings: Settings) -> int:
     async with open_tracker(settings) as service, open_doors(service, settings) as doors:
         generated = await first_admin(service, os.environ.get(ADMIN_USER) or "admin", password)
         async with Household(service, settings, doors) as household:
-            with _ended_by_signal(household) as ended:
+            with loop.ended_by_signal(household.kill) as ended:
                 _welcome(settings, doors, generated)
                 await ended.wait()
                 print("stopping", flush=True)
     return 0
-
-
-@contextlib.contextmanager
-def _ended_by_signal(household: Household) -> Iterator[asyncio.Event]:
-    """Set by the first SIGTERM or SIGINT; the second SIGINT ends everything at once."""
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        if ended.is_set():
-            household.kill()
-            os._exit(128 + signal.SIGINT)
-        ended.set()
-
-    loop.add_signal_handler(signal.SIGTERM, ended.set)
-    loop.add_signal_handler(signal.SIGINT, interrupted)
-    yield ended  # the handlers stay: the second SIGINT comes while we end
 
 
 def _welcome(settings: Settings, doors: Doors, generated: tuple[str, str] | None) -> None:
