@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from everysite.decide.plan import covering, plan, plan_inspect
+from everysite.decide.plan import GONE, covering, plan, plan_inspect
 from everysite.index.contract import Transaction
 from everysite.model.element import Element
 from everysite.model.replica import Replica
@@ -47,6 +47,7 @@ class Planner:
             replicas = {} if fresh else self.tx.replicas.of([e.id for e in files])
         wishes: list[Wish] = []
         cancels: dict[int, list[str]] = defaultdict(list)
+        gone: list[str] = []
         for element in files:
             rows = {r.site: r for r in replicas.get(element.id, ())}
             for mapping in self._places(element):
@@ -54,11 +55,14 @@ class Planner:
                 wish = self._inspect(element, mapping) or plan(element, site, mapping, rows.get(site.id), self.globals)
                 if wish is not None:
                     wishes.append(wish)
+                elif not fresh and element.body.get(GONE):
+                    gone.append(element.key)
                 elif not fresh:
                     cancels[mapping.id].append(element.key)
                     if (row := rows.get(site.id)) is not None and row.at:
                         cancels[mapping.id].append(row.at)
         self.cancel(cancels)
+        self.forsake(gone)
         self.add(wishes)
 
     def add(self, wishes: Sequence[Wish]) -> None:
@@ -75,9 +79,9 @@ class Planner:
                 self.tx.tasks.done(mapping, waiting)
 
     def forsake(self, keys: Sequence[str]) -> None:
-        """These paths are no files any longer (they were renamed). A copy under way to one of them is refused before it is
-        published; if that comes too late, it is taken away again."""
-        for mapping in self.mappings:
+        """These paths are no files any longer (they were renamed, or deleted everywhere). A copy under way to one of them is
+        refused before it is published; if that comes too late, it is taken away again."""
+        for mapping in self.mappings if keys else ():
             rows = [t for t in self.tx.tasks.get(mapping.id, keys) if t is not None]
             self.tx.tasks.done(mapping.id, [t.path for t in rows if not t.lease])
             self.add([Wish(mapping.id, t.path, "absent") for t in rows if t.lease])
