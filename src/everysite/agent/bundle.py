@@ -7,6 +7,7 @@ Must not know: the queue, how results are told.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from everysite.agent.arrival import Arrival, Supply, failure, put_in_place, read_back, survey
@@ -150,10 +151,10 @@ class Bundle:
         self._opened = False
 
 
-def _folders(places: dict[str, Place], host: str) -> dict[str, bytes]:
+def _folders(places: dict[str, list[Place]], host: str) -> dict[str, bytes]:
     """Store url -> folder of the places on this machine."""
     found = {}
-    for place in places.values():
+    for place in chain.from_iterable(places.values()):
         folder = folder_of(place.url) if host and place.host == host else None
         if folder is not None:
             found[place.url] = folder

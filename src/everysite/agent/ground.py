@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from everysite.agent.health import Health
 from everysite.agent.holding import Holder
 from everysite.agent.journal import Journal
-from everysite.agent.link import Link, Options
+from everysite.agent.link import Line, Options
 from everysite.agent.reporting import Reporter
 from everysite.index.contract import Index
 from everysite.model.site import Mapping
@@ -28,7 +28,7 @@ class Ground:
     mapping: Mapping
     root: bytes
     host: str
-    link: Link
+    link: Line
     held: Index
     holder: Holder
     health: Health

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from everysite.agent.arrival import Arrival
-from everysite.agent.link import Link
+from everysite.agent.link import Line
 from everysite.disk.faults import explain
 from everysite.disk.folders import Root
 from everysite.disk.landing import Landing
@@ -43,7 +43,7 @@ LARGE = 8 << 20
 _FLUSH = 4 << 20  # bytes gathered before a thread writes them
 
 
-async def receive(link: Link, site: str, arrivals: Sequence[Arrival], landing: Landing, stop: threading.Event) -> None:
+async def receive(link: Line, site: str, arrivals: Sequence[Arrival], landing: Landing, stop: threading.Event) -> None:
     """Stage the bytes of these files. Raises SiteUnreachable and TargetFull for our own folder; trouble of the source or
     of the line becomes the error of the files it concerns."""
     incoming = _Incoming(arrivals, landing)
@@ -54,15 +54,15 @@ async def receive(link: Link, site: str, arrivals: Sequence[Arrival], landing: L
         await in_thread(incoming.close)
 
 
-async def _read(link: Link, site: str, asked: list[WantedFile], incoming: _Incoming) -> None:
+async def _read(link: Line, site: str, asked: list[WantedFile], incoming: _Incoming) -> None:
     decoder = Decoder()
     try:
-        stream = link.fetch(Fetch(site, asked))
-        async for chunk in stream:
-            for event in decoder.feed(chunk):
-                incoming.take(event)
-            if incoming.waiting_bytes >= _FLUSH:
-                await in_thread(incoming.flush)
+        async with contextlib.aclosing(link.fetch(Fetch(site, asked))) as chunks:
+            async for chunk in chunks:
+                for event in decoder.feed(chunk):
+                    incoming.take(event)
+                if incoming.waiting_bytes >= _FLUSH:
+                    await in_thread(incoming.flush)
         decoder.close()
     except EverysiteError as err:
         # The folder's own trouble comes out of flush() wrapped, so whatever is met here is the line's or the source's.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -48,13 +48,16 @@ class Line:
         except SiteUnreachable as err:
             raise Transient(str(err)) from err
 
-    async def fetch(self, asked: Fetch) -> AsyncIterator[bytes]:
+    async def fetch(self, asked: Fetch) -> AsyncGenerator[bytes, None]:
         """Raises Transient when the tracker or the other site does not answer."""
+        stream = self._link.fetch(asked)
         try:
-            async for chunk in self._link.fetch(asked):
+            async for chunk in stream:
                 yield chunk
         except SiteUnreachable as err:
             raise Transient(str(err)) from err
+        finally:
+            await _closed(stream)
 
     async def send(self, id: str, frames: AsyncIterator[bytes]) -> None:
         """Raises Transient when the tracker does not answer, NotFound when nobody waits for it any more."""
@@ -62,6 +65,13 @@ class Line:
             await self._link.send(id, frames)
         except SiteUnreachable as err:
             raise Transient(str(err)) from err
+
+
+async def _closed(stream: AsyncIterator[bytes]) -> None:
+    """End a stream that is not read to its end, so that the other side learns of it now."""
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()
 
 
 @dataclass(frozen=True, slots=True)

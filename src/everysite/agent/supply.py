@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from everysite.agent.arrival import Arrival, Supply
 from everysite.agent.incoming import receive
-from everysite.agent.link import Link
+from everysite.agent.link import Line
 from everysite.disk.copying import copy_into
 from everysite.disk.faults import explain
 from everysite.disk.folders import Root
@@ -27,17 +27,18 @@ from everysite.errors import (
     TargetFull,
     Transient,
 )
-from everysite.model.path import name_in, to_text
+from everysite.model.path import below, name_in, to_text
 from everysite.tracker.contract import Job, Place
 
 
-def supplies_of(job: Job, places: dict[str, Place], host: str, folder_of: dict[str, bytes]) -> list[Supply]:
+def supplies_of(job: Job, places: dict[str, list[Place]], host: str, folder_of: dict[str, bytes]) -> list[Supply]:
     """Where a file's bytes may come from, nearest first. `folder_of`: folders of this machine by store url."""
     found: list[Supply] = []
     for site in job.sources:
-        place = places.get(site)
-        if place is None:
+        covering = [place for place in places.get(site, ()) if below(job.path, place.prefix)]
+        if not covering:
             continue
+        place = max(covering, key=lambda place: len(place.prefix))
         if host and place.host == host and place.url in folder_of:
             try:
                 found.append(Supply(site, folder_of[place.url], name_in(job.path, place.prefix)))
@@ -51,7 +52,7 @@ def supplies_of(job: Job, places: dict[str, Place], host: str, folder_of: dict[s
 class Supplier:
     """Stages the bytes of arrivals in one landing."""
 
-    def __init__(self, link: Link, landing: Landing, root: bytes, stop: threading.Event) -> None:
+    def __init__(self, link: Line, landing: Landing, root: bytes, stop: threading.Event) -> None:
         self._link, self._landing, self._root, self._stop = link, landing, root, stop
 
     async def bring(self, arrivals: Sequence[Arrival]) -> None:

@@ -80,6 +80,7 @@ class Worker:
         holder = self._ground.holder
         holder.open(claimed.lease)
         results: list[Result] = []
+        fault: EverysiteError | None = None
         try:
             await self._carry_out(claimed, epoch, results)
         except SiteUnreachable as err:
@@ -89,11 +90,14 @@ class Worker:
             results += [failure(job, err) for job in claimed.jobs if job.path not in named]
         except Cancelled:
             pass  # what is not named waits again
+        except EverysiteError as err:
+            fault = err  # what was done before it counts
+        try:
+            await self._settle(claimed.lease, epoch, results)
         finally:
-            try:
-                await self._settle(claimed.lease, epoch, results)
-            finally:
-                holder.close(claimed.lease)
+            holder.close(claimed.lease)
+        if fault is not None:
+            raise fault
 
     async def _carry_out(self, claimed: Claimed, epoch: int, results: list[Result]) -> None:
         """Adds results as they come, so that what was done counts whatever fails after it."""
