@@ -69,8 +69,15 @@ def _hash(hasher: blake3, fd: int, offset: int, count: int) -> None:
     # Mapped, not read: the bytes are hashed where they lie in the page cache. Offsets stay multiples of RANGE unless the
     # kernel copied less than it was asked for, so the start is rounded down to what a mapping may begin at.
     start = offset - offset % mmap.ALLOCATIONGRANULARITY
-    with mmap.mmap(fd, offset + count - start, access=mmap.ACCESS_READ, offset=start) as data, memoryview(data) as view:
+    with _mapped(fd, offset + count - start, start) as data, memoryview(data) as view:
         hasher.update(view[offset - start :])
+
+
+def _mapped(fd: int, count: int, start: int) -> mmap.mmap:
+    if not hasattr(mmap, "MAP_POPULATE"):
+        return mmap.mmap(fd, count, access=mmap.ACCESS_READ, offset=start)
+    # All pages at once: one page fault for each 4 KiB took a third longer.
+    return mmap.mmap(fd, count, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE, prot=mmap.PROT_READ, offset=start)
 
 
 def _digest(fd: int, size: int) -> bytes:
