@@ -10,6 +10,7 @@ from everysite.model.element import Body
 from everysite.tracker.contract import (
     CLAIM,
     HELLO,
+    HOLD,
     MY_SITES,
     PUT_SITE,
     READ,
@@ -21,6 +22,7 @@ from everysite.tracker.contract import (
     Caller,
     Claim,
     Hello,
+    Hold,
     Ids,
     Items,
     Named,
@@ -99,6 +101,34 @@ async def test_a_part_of_the_namespace(service: Service, agents: Agents) -> None
     assert await agents["tokyo"].work() == ["present /shots/a"]
     told = await agents["tokyo"].announce(seen("/elsewhere", "x"))
     assert "/shots/" in told.refused["/elsewhere"]
+
+
+async def test_a_site_may_keep_parts_in_several_folders(service: Service, agents: Agents) -> None:
+    more = [{"url": "file:///fast/cache", "prefix": "/cache/"}]
+    change = SiteChange("tokyo", prefix="/shots", keys={"mappings": more})
+    info = await service.call(ADMIN, PUT_SITE, change)
+    assert [(m.prefix, m.url) for m in info.mappings] == [
+        ("/shots/", "file:///data/tokyo/"),
+        ("/cache/", "file:///fast/cache/"),
+    ]
+    await agents["paris"].announce(seen("/shots/a", "one"), seen("/cache/b", "two"), seen("/other", "three"))
+    cache = Agent(service, "tokyo", mapping=info.mappings[1].id)
+    cache.epoch = (await cache.ask(HOLD, Hold(cache.mapping, "tokyo"))).epoch
+    assert await agents["tokyo"].work() == ["present /shots/a"]
+    assert await cache.work() == ["present /cache/b"]
+    claimed = await agents["montreal"].claim()
+    assert [p.prefix for p in claimed.places["tokyo"]] == ["/shots/", "/cache/"]
+    for wrong in (
+        [{"url": "file:///x", "prefix": "/shots/deep/"}],
+        [{"url": "file:///x", "prefix": "/shots"}],
+        [{"url": "file:///data/tokyo/inside", "prefix": "/cache/"}],
+        [{"prefix": "/cache/"}],
+        "no array",
+    ):
+        with pytest.raises((BadRequest, Conflict)):
+            await service.call(ADMIN, PUT_SITE, SiteChange("tokyo", keys={"mappings": wrong}))
+    info = await service.call(ADMIN, PUT_SITE, SiteChange("tokyo", keys={"mappings": None}))
+    assert [m.prefix for m in info.mappings] == ["/shots/"]
 
 
 async def test_live_edits_reach_a_waiting_agent(service: Service, agents: Agents, clock: Clock) -> None:

@@ -26,7 +26,7 @@ class Replica(msgspec.Struct, frozen=True):
     tries: int = 0
     modified: int = 0  # a change was seen there that is not the origin's: a conflict
     deleted: int = 0  # it was seen to be gone there
-    seen: bytes = b""  # BLAKE3 of what was last known to lie there: what arrived, or (modified != 0) what is in conflict
+    seen: bytes = b""  # BLAKE3 of what was last known to lie there; with `modified` set, of what is in conflict
     at: str = ""  # the copy still lies under this older path (a rename is on its way)
     change: int = 0
 

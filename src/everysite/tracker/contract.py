@@ -411,7 +411,7 @@ class Claimed(msgspec.Struct, frozen=True):
     lease: int
     valid_ms: int
     jobs: list[Job]
-    places: dict[str, Place]
+    places: dict[str, list[Place]]
     revision: int
     paused: bool = False
 

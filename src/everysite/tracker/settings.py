@@ -12,6 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 import msgspec
 
 from everysite.decide.filters import split_patterns
+from everysite.decide.plan import overlaps
 from everysite.errors import BadRequest
 from everysite.model.element import Body
 from everysite.model.path import check_id
@@ -33,17 +34,31 @@ _POLICY_KEYS = frozenset(f.encode_name for f in msgspec.structs.fields(Policy))
 _GLOBAL_KEYS = frozenset(f.encode_name for f in msgspec.structs.fields(Globals))
 
 
-def site_of(key: str, body: Body) -> tuple[Site, Mapping]:
-    """The site and mapping (ids still 0) a volume element describes. Raises BadRequest naming the key that is wrong."""
+def site_of(key: str, body: Body) -> tuple[Site, list[Mapping]]:
+    """The site and its mappings (ids still 0) a volume element describes: one by its own keys `url`, `prefix` and
+    `direction`, more by objects with those keys in the array `mappings`. Raises BadRequest naming the key that is wrong."""
     name = check_site_name(body.get("name"))
     paused = _flag(body, "paused", name)
-    direction = body.get("direction", "both")
+    policy = _policy(body, name)
+    more = body.get("mappings", [])
+    if not isinstance(more, list) or not all(isinstance(m, dict) and m.get("url") for m in more):
+        raise BadRequest(f"site {name}: mappings is an array of objects with url, prefix and direction")
+    mappings = [_mapping(keys, name, policy) for keys in (body, *more)]
+    prefixes = [m.prefix for m in mappings]
+    if len(set(prefixes)) < len(prefixes):
+        raise BadRequest(
+            f"site {name}: two mappings have the same prefix; give every folder its own part of the namespace"
+        )
+    if problem := overlaps(mappings):
+        raise BadRequest(f"site {name}: {problem}")
+    return Site(name, key, paused), mappings
+
+
+def _mapping(keys: Body, site: str, policy: Policy) -> Mapping:
+    direction = keys.get("direction", "both")
     if direction not in get_args(Direction):
-        raise BadRequest(f"site {name}: direction is {direction!r}; use both, send or receive")
-    mapping = Mapping(
-        0, check_url(body.get("url", ""), name), check_prefix(body.get("prefix", "/")), direction, _policy(body, name)
-    )
-    return Site(name, key, paused), mapping
+        raise BadRequest(f"site {site}: direction is {direction!r}; use both, send or receive")
+    return Mapping(0, check_url(keys.get("url", ""), site), check_prefix(keys.get("prefix", "/")), direction, policy)
 
 
 def globals_of(body: Body) -> Globals:

@@ -6,6 +6,7 @@ Must not know: tasks beyond planning anew, how an agent works.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -151,7 +152,7 @@ class SiteVerbs:
 
 def store_site(tx: Transaction, element: Element) -> int:
     """Make site and mapping what their element says; answers the new revision. Raises BadRequest, Conflict."""
-    site, mapping = site_of(element.key, element.body)
+    site, mappings = site_of(element.key, element.body)
     old = tx.sites.named(site.name)
     if old is not None and old.element != element.key:
         raise Conflict(f"there is a site {old.name!r} already; names are unique without regard to case")
@@ -159,11 +160,24 @@ def store_site(tx: Transaction, element: Element) -> int:
     if renamed is not None:
         raise BadRequest(f"a site keeps its name; remove {renamed.name!r} and add {site.name!r} instead")
     site = tx.sites.put(msgspec.structs.replace(site, id=old.id if old else 0))
-    known = next((m for m in tx.sites.mappings() if m.site == site.id), None)
-    mapping = msgspec.structs.replace(mapping, site=site.id, id=known.id if known else 0)
-    _refuse_shared_folder(tx, site, mapping)
-    tx.sites.put_mapping(mapping)
+    _put_mappings(tx, site, mappings)
     return bump_revision(tx)
+
+
+def _put_mappings(tx: Transaction, site: Site, mappings: Sequence[Mapping]) -> None:
+    """A mapping is known by its prefix; the site's own, the oldest, may change even that. Those no longer named go."""
+    known = {m.prefix: m for m in sorted(tx.sites.mappings(), key=lambda m: m.id) if m.site == site.id}
+    own = next(iter(known), "")
+    if own and mappings[0].prefix not in known and own not in [m.prefix for m in mappings]:
+        known[mappings[0].prefix] = known.pop(own)
+    found = [
+        msgspec.structs.replace(m, site=site.id, id=known.pop(m.prefix).id if m.prefix in known else 0)
+        for m in mappings
+    ]
+    for gone in known.values():
+        tx.sites.remove_mapping(gone.id)
+    for mapping in found:
+        refuse_shared_folder(tx, site, tx.sites.put_mapping(mapping))
 
 
 def _put(tx: Transaction, caller: Caller, asked: SiteChange, now: int) -> int:
@@ -228,19 +242,20 @@ def _hello(tx: Transaction, asked: Hello, lease_ms: int, now: int) -> Welcome:
     if changed:
         store_site(tx, saved)
     mappings = [m for m in tx.sites.mappings() if m.site == site.id]
-    _refuse_shared_folder(tx, site, mappings[0])
+    for mapping in mappings:
+        refuse_shared_folder(tx, site, mapping)
     return Welcome(site.name, mappings, read_globals(tx), site.paused, int(tx.meta(REVISION) or 0), lease_ms)
 
 
-def _refuse_shared_folder(tx: Transaction, site: Site, mapping: Mapping) -> None:
-    """Two sites on one host must not write into each other's folders."""
+def refuse_shared_folder(tx: Transaction, site: Site, mapping: Mapping) -> None:
+    """Two mappings on one host must not write into each other's folders: Conflict."""
     here = folder_of(mapping.url)
     if not here:
         return
     sites = {s.id: s for s in tx.sites.all()}
     for other in tx.sites.mappings():
         there = folder_of(other.url)
-        if other.site == site.id or not there or not _together(tx, site, sites[other.site]):
+        if other.id == mapping.id or not there or not _together(tx, site, sites[other.site]):
             continue
         if here.startswith(there) or there.startswith(here):
             raise Conflict(
@@ -251,6 +266,8 @@ def _refuse_shared_folder(tx: Transaction, site: Site, mapping: Mapping) -> None
 
 def _together(tx: Transaction, one: Site, other: Site) -> bool:
     """Whether two sites' folders are on one machine: their agents see the same host, or both are the tracker's own."""
+    if one.id == other.id:
+        return True
     host = tx.meta(f"host:{one.id}")
     if host and host == tx.meta(f"host:{other.id}"):
         return True

@@ -53,6 +53,11 @@ class Wakes:
             if not waiters:
                 del self._waiting[topic]
 
+    @property
+    def closed(self) -> bool:
+        """Whether the process is ending, so that nobody should wait."""
+        return self._closed
+
     def close(self) -> None:
         """Nobody waits any longer; for the end of the process."""
         self._closed = True

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from everysite.decide.tasks import claimable
 from everysite.errors import Conflict, StaleLease
 from everysite.index.contract import Transaction
+from everysite.model.path import below
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
 from everysite.model.task import Holding, Task
@@ -74,7 +75,7 @@ class WorkVerbs:
             core.last_call[site.name] = now = core.clock()
             news = asked.revision not in (-1, core.revision)
             left = min(deadline - now, wait_ms)
-            if claimed.lease or news or deadline <= now:
+            if claimed.lease or news or deadline <= now or core.wakes.closed:
                 return claimed
             if not await core.wakes.wait(topics, max(left, 1) / 1000) and core.clock() >= deadline:
                 return claimed
@@ -211,10 +212,11 @@ class Nearness:
             for r in replicas
             if r.site != own and r.synced and r.gen == task.gen and not (r.deleted or r.modified or r.at)
         ]
-        having = [s for s in having if s in self._places and self._places[s][0][0].sends]
+        having = [s for s in having if any(m.sends and below(task.path, m.prefix) for m, _ in self._places.get(s, ()))]
         return [self._sites[s].name for s in sorted(having, key=self._order.__getitem__)]
 
-    def places(self, jobs: Sequence[Job]) -> dict[str, Place]:
-        """Where the sites named in jobs keep their files."""
+    def places(self, jobs: Sequence[Job]) -> dict[str, list[Place]]:
+        """Where the sites named in jobs keep their files, a place for every part of the namespace."""
         named = {s for j in jobs for s in j.sources}
-        return {self._sites[i].name: found[0][1] for i, found in self._places.items() if self._sites[i].name in named}
+        places = ((self._sites[site].name, found) for site, found in self._places.items())
+        return {name: [place for _, place in found] for name, found in places if name in named}
