@@ -19,7 +19,8 @@ from everysite.index.contract import Index
 from everysite.index.sqlite import open as open_index
 from everysite.model.path import key_of, name_in
 from everysite.model.site import Mapping
-from everysite.observe.scan import Scanned, describe, forget, last_lines, scan
+from everysite.observe.scan import forget, scan
+from everysite.observe.scanned import Scanned, describe, last_lines
 from everysite.tracker.contract import Announced, SeenItem
 
 pytestmark = pytest.mark.anyio
@@ -340,6 +341,45 @@ async def test_a_crash_before_the_answer_repeats_the_announcement(scene: Scene) 
     scene.listener.before = lambda items: None
     assert len(await scene.changes()) == 10
     assert set(scene.listener.firsts) == {True}
+    assert scene.listener.files == scene.tree() == await scene.held_files()
+
+
+async def test_a_file_that_goes_while_the_answer_is_lost_is_told_as_gone(scene: Scene) -> None:
+    """The tracker took the announcement, the agent was killed before it wrote that down, then the file went."""
+    scene.write("a", "one")
+    scene.write("keep", "x")
+
+    def lose_the_answer(items: list[SeenItem]) -> None:
+        for item in items:
+            scene.listener._take(item)
+        raise Transient("killed")
+
+    scene.listener.before = lose_the_answer
+    with pytest.raises(Transient):
+        await scene.scan()
+    scene.listener.before = lambda items: None
+    (scene.root / "a").unlink()
+    await scene.scan()
+    assert scene.listener.files == scene.tree() == await scene.held_files()
+
+
+async def test_a_folder_renamed_twice_around_a_lost_answer_keeps_its_files(scene: Scene) -> None:
+    scene.write("one/a", "a")
+    scene.write("one/b", "b")
+    await scene.scan()
+    (scene.root / "one").rename(scene.root / "two")
+
+    def lose_the_answer(items: list[SeenItem]) -> None:
+        for item in items:
+            scene.listener._take(item)
+        raise Transient("killed")
+
+    scene.listener.before = lose_the_answer
+    with pytest.raises(Transient):
+        await scene.scan()
+    scene.listener.before = lambda items: None
+    (scene.root / "two").rename(scene.root / "three")
+    await scene.scan()
     assert scene.listener.files == scene.tree() == await scene.held_files()
 
 

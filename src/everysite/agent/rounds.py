@@ -17,7 +17,8 @@ from everysite.disk.threads import in_thread
 from everysite.errors import EverysiteError, SiteUnreachable, StaleLease, Transient
 from everysite.model.path import key_of
 from everysite.model.site import Globals
-from everysite.observe.scan import Scanned, describe, last_lines, scan
+from everysite.observe.scan import scan
+from everysite.observe.scanned import Scanned, describe, last_lines
 from everysite.observe.walk import Skip
 from everysite.tracker.contract import ANNOUNCE, Announce, Announced, SeenItem
 

@@ -17,18 +17,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 
-import msgspec
-
 from everysite.disk.faults import explain
 from everysite.disk.threads import in_thread
 from everysite.errors import Cancelled, EverysiteError, Refused, StaleLease
 from everysite.index.contract import HeldFile, HeldFolder, Index, Transaction
-from everysite.model.path import key_of, name, to_text
+from everysite.model.path import key_of, name
 from everysite.model.site import Mapping
 from everysite.observe import rootguard
 from everysite.observe.findings import Findings
 from everysite.observe.hashing import Failed, Looked, look_at_all, matches, passing, stats_of
+from everysite.observe.pending import Note, Pending
 from everysite.observe.renames import Renames
+from everysite.observe.scanned import Scanned
 from everysite.observe.walk import Folder, Skip, walk
 from everysite.tracker.contract import Announced, SeenItem
 
@@ -40,24 +40,6 @@ _BATCH = 2000  # differences a call to the tracker
 _SECOND_LOOK = 0.3  # s between two looks at a file that was written to a moment ago
 _ERRORS = 50  # lines of a report
 _ROOT, _DONE = "root", "scanned"
-
-
-class Scanned(msgspec.Struct, frozen=True):
-    """How a scan went. `counts` as the tracker answered; `errors` lines for a person; `unsettled`: files that were being
-    written to, so another scan is worth while soon."""
-
-    files: int
-    bytes: int
-    folders: int
-    seconds: float
-    counts: dict[str, int] = {}
-    errors: list[str] = []
-    unsettled: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """rsync's number: 23 when something could not be read."""
-        return 23 if self.errors else 0
 
 
 async def scan(
@@ -102,6 +84,7 @@ class _Scan:
     ) -> None:
         self._root, self._mapping, self._held, self._announce = root, mapping, held, announce
         self._skip, self._turn, self._stop = skip, turn, stop
+        self._pending = Pending(held, mapping.id)
         self._counts: dict[str, int] = {}
         self._errors: list[str] = []
         self._untold: set[bytes] = set()  # folders with differences that wait for the next scan
@@ -111,6 +94,7 @@ class _Scan:
     async def run(self) -> Scanned:
         began = time.monotonic()
         identity = await self._begin()
+        await self._make_up()
         findings = await self._walk()
         await self._rename_folders(findings)
         renames = Renames(findings.gone)
@@ -133,6 +117,19 @@ class _Scan:
 
         known, holds, self._first = await self._held.read(facts, scan=True)
         return await in_thread(rootguard.check, self._root, known, holds)
+
+    async def _make_up(self) -> None:
+        """Tell what a scan that was killed may have left untold."""
+        note = await self._pending.read()
+        if note is None:
+            return
+        async with self._turn:
+            if note.folder is not None:
+                await self._rename_folder(*note.folder)
+            lost = await self._pending.lost(self._root, note.files)
+            if lost:
+                await self._call([SeenItem(self._key(path)) for path in lost])
+            await self._held.run(self._pending.clear)
 
     async def _end(self, findings: Findings, identity: str) -> None:
         """Folders whose differences are all told need no second look while their fingerprint stays."""
@@ -192,13 +189,20 @@ class _Scan:
 
     async def _rename_folder(self, old: bytes, new: bytes) -> None:
         item = SeenItem(self._key(new) + "/", was=self._key(old) + "/")
+        await self._pending.write(Note(folder=(old, new)))
         try:
             await self._call([item])
         except StaleLease:
             raise
         except Refused:
+            await self._held.run(self._pending.clear)
             return  # told as files that are gone and files that are new
-        await self._held.run(lambda tx: tx.held.move_folder(self._mapping.id, old, new))
+
+        def unit(tx: Transaction) -> None:
+            tx.held.move_folder(self._mapping.id, old, new)
+            self._pending.clear(tx)
+
+        await self._held.run(unit)
 
     # --- files ---
 
@@ -256,6 +260,8 @@ class _Scan:
                 was = renames.take(look.file) if old is None else b""
                 told.append((look, was))
                 items.append(SeenItem(self._key(look.name), look.content, self._key(was) if was else ""))
+        if items:
+            await self._pending.write(Note([look.name for look, _ in told]))
         refused = await self._call(items) if items else set()
         self._untold.update(look.name.rpartition(b"/")[0] for look, _ in told if self._key(look.name) in refused)
         await self._write_down([(look, was) for look, was in told if self._key(look.name) not in refused])
@@ -264,6 +270,7 @@ class _Scan:
         def unit(tx: Transaction) -> None:
             tx.held.put(self._mapping.id, [(look.name.rpartition(b"/")[0], look.file) for look, _ in told])
             tx.held.remove(self._mapping.id, [was for _, was in told if was])
+            self._pending.clear(tx)
 
         await self._held.run(unit, "bulk")
 
@@ -326,14 +333,3 @@ def _same_content(one: HeldFile, other: HeldFile) -> bool:
     return (one.digest, one.size, one.mtime_ns, one.mode & 0o777) == (
         other.digest, other.size, other.mtime_ns, other.mode & 0o777,
     )  # fmt: skip
-
-
-def describe(scanned: Scanned) -> str:
-    """One line for the log."""
-    found = ", ".join(f"{count} {word}" for word, count in sorted(scanned.counts.items())) or "nothing new"
-    return f"{scanned.files} files in {scanned.seconds:.2f} s: {found}"
-
-
-def last_lines(scanned: Scanned, limit: int = 4096) -> str:
-    """The errors as `stderr_scan` shows them: at most `limit` bytes of text."""
-    return to_text("\n".join(scanned.errors).encode()[:limit])
