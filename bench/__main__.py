@@ -9,9 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bench.cases import CASES
-from bench.measure import Setting, save
-
-_MEMORY = Path("/dev/shm")  # software is compared, not disks
+from bench.measure import MEMORY, Setting, save
 
 
 def main() -> int:
@@ -19,7 +17,7 @@ def main() -> int:
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(prog="bench", description="Measure everysite and its peers in the same run.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)} (default: all)")
-    parser.add_argument("--work", type=Path, default=_MEMORY if _MEMORY.is_dir() else Path(tempfile.gettempdir()))
+    parser.add_argument("--work", type=Path, default=MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir()))
     parser.add_argument("--scale", type=float, default=1.0, help="shrink every data set, for example 0.02")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-peers", action="store_true", help="everysite alone")

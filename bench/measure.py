@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MEMORY = Path("/dev/shm")
 RESULTS = Path(__file__).resolve().parent / "results"
 _SETTLE = 0.2  # seconds between a sync and a measurement
 
