@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from everysite.cli import edits, trees
-from everysite.cli.trees import Tree, differences, digests, fill, look, standard_library
+from everysite.cli.trees import Tree, check, differences, digests, fill, look, standard_library
 from everysite.errors import NotFound, Refused, Unreadable
 
 ODD = b"bad-\xff-name\n"
@@ -81,12 +81,14 @@ def test_an_empty_tree_has_no_folder_to_rename(tmp_path: Path) -> None:
 
 def test_a_tree_that_cannot_be_shown_is_refused(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no folder"):
-        fill(Tree(tmp_path / "nowhere", "it"), tmp_path / "copy")
+        check(Tree(tmp_path / "nowhere", "it"), tmp_path / "home")
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFound, match="no regular files"):
         fill(Tree(tmp_path / "empty", "it"), tmp_path / "copy")
-    with pytest.raises(Refused, match="inside"):
-        fill(Tree(tree, "it"), tree / "sites" / "paris")
+    for home in (tree, tree / "home", tmp_path / "x" / ".." / "tree" / "home"):
+        with pytest.raises(Refused, match="inside"):
+            check(Tree(tree, "it"), home)
+    check(Tree(tree, "it"), tmp_path)
 
 
 def test_an_unreadable_file_is_named(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from everysite.cli.trees import Tree, standard_library
 
     tree = Tree(Path(args.tree).expanduser().absolute(), args.tree) if args.tree else standard_library()
-    home, keep = _home(args)
+    home, keep = _home(args, tree)
     signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the processes end, the temporary home goes
     try:
         return asyncio.run(_story(home, tree))
@@ -52,12 +52,15 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _home(args: argparse.Namespace) -> tuple[Path, bool]:
+def _home(args: argparse.Namespace, tree: Tree) -> tuple[Path, bool]:
+    """The folder for everything, made, and whether it stays. Raises Conflict, NotFound or Refused before it is made."""
+    from everysite.cli.trees import check
     from everysite.errors import Conflict
 
+    home = Path(args.home or tempfile.gettempdir()).expanduser().absolute()
+    check(tree, home)
     if not args.home:
         return Path(tempfile.mkdtemp(prefix="everysite-demo-")).resolve(), args.keep
-    home = Path(args.home).expanduser().absolute()
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise Conflict(f"{home} is not empty; give --home a new or empty folder")
     home.mkdir(parents=True, exist_ok=True)

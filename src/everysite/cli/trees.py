@@ -71,13 +71,18 @@ def _files(root: bytes, skip: frozenset[bytes] = frozenset()) -> Iterator[tuple[
                 yield os.path.relpath(path, root), found
 
 
-def fill(tree: Tree, target: Path) -> tuple[int, int]:
-    """Copy the regular files of a tree; (files, bytes). Raises NotFound, Unreadable or TargetFull naming the file."""
+def check(tree: Tree, home: Path) -> None:
+    """Raise NotFound or Refused when the tree cannot be shown in this home, before anything is made there."""
     if not tree.root.is_dir():
         raise NotFound(f"{tree.root} is no folder; give --tree a folder with files in it")
+    source, to = tree.root.resolve(), home.resolve()
+    if source == to or source in to.parents:
+        raise Refused(f"{home} lies inside {tree.root}; give --home a folder outside of the tree")
+
+
+def fill(tree: Tree, target: Path) -> tuple[int, int]:
+    """Copy the regular files of a tree; (files, bytes). Raises NotFound, Unreadable or TargetFull naming the file."""
     source, to = os.fsencode(tree.root.resolve()), os.fsencode(target.resolve())
-    if os.path.commonpath([source, to]) == source:
-        raise Refused(f"{target} lies inside {tree.root}; give --home a folder outside of the tree")
     files = size = 0
     for name, found in _files(source, tree.skip):
         _copy(os.path.join(source, name), os.path.join(to, name), found)
