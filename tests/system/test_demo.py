@@ -140,7 +140,7 @@ def test_a_part_that_dies_is_named_with_its_last_words(tmp_path: Path, small: Pa
     [
         (["--tree", "{}/nowhere"], "nowhere is no folder", 4),
         (["--tree", "{}/tree", "--home", "{}/tree/home"], "inside", 4),
-        (["--tree", "{}/tree", "--home", "{}/tree"], "not empty", 4),
+        (["--tree", "{}/tree", "--home", "{}"], "not empty", 4),
         (["--tree", "{}/tree/nothing-in-it"], "no regular files", 4),
         (["--speed", "high"], "--speed", 2),
     ],
