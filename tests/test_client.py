@@ -25,6 +25,7 @@ from everysite.errors import (
     Transient,
 )
 from everysite.model.element import Content
+from everysite.tracker import agent_messages, messages
 from everysite.tracker import contract as ops
 from everysite.web.app import create_app
 from everysite.web.options import Options
@@ -57,30 +58,32 @@ async def client(server: Running) -> AsyncIterator[Client]:
 
 
 async def test_answers_are_the_operations_own_types(client: Client, stub: Stub) -> None:
-    assert (await client.call(ops.HEALTH, ops.Nothing())).status == "ok"
-    published = await client.call(ops.PUBLISH, ops.Items([{"_id": "/a", "origin": "p"}]))
+    assert (await client.call(ops.HEALTH, messages.Nothing())).status == "ok"
+    published = await client.call(ops.PUBLISH, messages.Items([{"_id": "/a", "origin": "p"}]))
     assert [found and found["_id"] for found in published.items] == ["/a"]
-    assert await client.call(ops.PUBLISH, ops.Items([{"_id": "/a"}])) == ops.Published([None], [])
-    assert (await client.call(ops.READ, ops.Ids(["/none"]))) == ops.Items([None])
-    assert (await client.call(ops.SEARCH, ops.Query("*", 1))) == ops.Ids(["/a"])
-    assert (await client.call(ops.DELETE, ops.Ids(["/a"]))) == ops.Ids(["/a"])
-    assert (await client.call(ops.SITE, ops.Named("paris"))).name == "paris"
-    assert (await client.call(ops.PUT_SITE, ops.SiteChange("ä/ö %", paused=True))).name == "ä/ö %"
-    assert await client.call(ops.REMOVE_TOKEN, ops.TokenId(3)) == ops.Nothing()
-    assert (await client.call(ops.WHY, ops.WhyAsked("/a+b&c", "x y"))).sentence == "/a+b&c at x y"
+    assert await client.call(ops.PUBLISH, messages.Items([{"_id": "/a"}])) == messages.Published([None], [])
+    assert (await client.call(ops.READ, messages.Ids(["/none"]))) == messages.Items([None])
+    assert (await client.call(ops.SEARCH, messages.Query("*", 1))) == messages.Ids(["/a"])
+    assert (await client.call(ops.DELETE, messages.Ids(["/a"]))) == messages.Ids(["/a"])
+    assert (await client.call(ops.SITE, messages.Named("paris"))).name == "paris"
+    assert (await client.call(ops.PUT_SITE, messages.SiteChange("ä/ö %", paused=True))).name == "ä/ö %"
+    assert await client.call(ops.REMOVE_TOKEN, messages.TokenId(3)) == messages.Nothing()
+    assert (await client.call(ops.WHY, messages.WhyAsked("/a+b&c", "x y"))).sentence == "/a+b&c at x y"
     content = Content(1, 2, 3, bytes(32))
-    assert (await client.call(ops.ANNOUNCE, ops.Announce(1, 1, [ops.SeenItem("/b", content)]))).counts == {"new": 1}
+    assert (
+        await client.call(ops.ANNOUNCE, agent_messages.Announce(1, 1, [agent_messages.SeenItem("/b", content)]))
+    ).counts == {"new": 1}
     assert stub.asked[-1].seen[0].content == content
 
 
 async def test_sign_in_keeps_the_token(server: Running) -> None:
     async with Client(f"http://127.0.0.1:{server.port}/base/") as client:
         with pytest.raises(SignInNeeded):
-            await client.call(ops.SITE, ops.Named("paris"))
+            await client.call(ops.SITE, messages.Named("paris"))
         with pytest.raises(SignInNeeded, match=r"^wrong user name or password$"):
             await client.sign_in("ada", "wrong")
         assert (await client.sign_in("ada", "right")).username == "ada"
-        assert (await client.call(ops.SITE, ops.Named("paris"))).name == "paris"
+        assert (await client.call(ops.SITE, messages.Named("paris"))).name == "paris"
 
 
 @pytest.mark.parametrize(
@@ -93,34 +96,34 @@ async def test_every_class_of_errors_arrives_as_itself(client: Client, stub: Stu
 
     stub.fault = fault
     with pytest.raises(EverysiteError) as caught:
-        await client.call(ops.SITE, ops.Named("paris"))
+        await client.call(ops.SITE, messages.Named("paris"))
     assert type(caught.value) is kind
     assert str(caught.value).startswith("the reason: ä\n")
 
 
 async def test_what_is_wrong_with_the_call_is_said(client: Client, server: Running) -> None:
     with pytest.raises(NotFound, match="there is no site 'x'"):
-        await client.call(ops.SITE, ops.Named("x"))
+        await client.call(ops.SITE, messages.Named("x"))
     for name in ("..", ".", ""):
         with pytest.raises(BadRequest):
-            await client.call(ops.SITE, ops.Named(name))
+            await client.call(ops.SITE, messages.Named(name))
     async with Client(f"http://127.0.0.1:{server.port}", "t-guest") as guest:
         with pytest.raises(Forbidden):
-            await guest.call(ops.DELETE, ops.Ids(["/a"]))
+            await guest.call(ops.DELETE, messages.Ids(["/a"]))
 
 
 async def test_polls_may_last_longer_than_the_timeout(server: Running) -> None:
     async with Client(f"http://127.0.0.1:{server.port}", "t-paris", timeout=0.3) as client:
         began = time.monotonic()
-        await client.call(ops.CLAIM, ops.Claim(1, 1, wait_ms=500))
+        await client.call(ops.CLAIM, agent_messages.Claim(1, 1, wait_ms=500))
         assert time.monotonic() - began > 0.4
-        await client.call(ops.MY_SITES, ops.Revision(wait_ms=500))
+        await client.call(ops.MY_SITES, agent_messages.Revision(wait_ms=500))
 
 
 async def test_nobody_there_is_site_unreachable_with_a_way_out() -> None:
     async with Client("http://127.0.0.1:9", "secret-token") as client:
         with pytest.raises(SiteUnreachable, match=r"^http://127\.0\.0\.1:9: .*check the address") as caught:
-            await client.call(ops.HEALTH, ops.Nothing())
+            await client.call(ops.HEALTH, messages.Nothing())
     assert "secret" not in str(caught.value)
 
 
@@ -149,7 +152,7 @@ async def test_other_programs_on_that_port_are_recognised(said: bytes, kind: typ
     listening = await asyncio.start_server(other, "127.0.0.1", 0)
     async with listening, Client(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}") as client:
         with pytest.raises(EverysiteError) as caught:
-            await client.call(ops.HEALTH, ops.Nothing())
+            await client.call(ops.HEALTH, messages.Nothing())
     assert type(caught.value) is kind, caught.value
 
 

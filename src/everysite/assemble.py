@@ -161,7 +161,9 @@ async def introduce(tracker: Client, folder: str) -> str:
     """
     from everysite import __version__
     from everysite.agent.host import host_identity
-    from everysite.tracker.contract import HELLO, VERIFY, Hello, Nothing
+    from everysite.tracker.agent_messages import Hello
+    from everysite.tracker.contract import HELLO, VERIFY
+    from everysite.tracker.messages import Nothing
 
     me = str((await tracker.call(VERIFY, Nothing())).get("_id", ""))
     if not me.startswith("agent:"):

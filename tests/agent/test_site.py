@@ -15,6 +15,7 @@ from everysite.agent.journal import Journal
 from everysite.errors import SiteUnreachable
 from everysite.index.sqlite import open as open_index
 from everysite.tracker import contract as ops
+from everysite.tracker import messages
 
 pytestmark = pytest.mark.anyio
 
@@ -195,10 +196,10 @@ async def test_a_deletion_that_spreads_goes_to_the_trash(world: World) -> None:
 
 async def test_a_published_file_is_looked_at_and_arrives(world: World) -> None:
     await world.add("paris", "oslo")
-    await world.admin(ops.PUT_SITE, ops.SiteChange("paris", keys={"enableDiscovery": False}))
+    await world.admin(ops.PUT_SITE, messages.SiteChange("paris", keys={"enableDiscovery": False}))
     world.write("paris", "shots/010.exr", "pixels")
     world.start("paris", "oslo")
-    await world.admin(ops.PUBLISH, ops.Items([{"_id": "/shots/010.exr", "origin": "paris", "comment": ""}]))
+    await world.admin(ops.PUBLISH, messages.Items([{"_id": "/shots/010.exr", "origin": "paris", "comment": ""}]))
     await world.equal("paris", "oslo")
     body = await world.read("/shots/010.exr")
     assert body is not None and body["file_size"] == 6
@@ -275,7 +276,7 @@ async def test_one_bad_file_does_not_stop_the_others(world: World) -> None:
     await world.add("paris", "oslo")
     (world.root("oslo") / "a").mkdir()
     (world.root("oslo") / "a/inside").write_text("x")
-    await world.admin(ops.PUT_SITE, ops.SiteChange("oslo", keys={"enableDiscovery": False}))
+    await world.admin(ops.PUT_SITE, messages.SiteChange("oslo", keys={"enableDiscovery": False}))
     world.write("paris", "a", "one")
     world.write("paris", "b", "two")
     world.start("paris", "oslo")
@@ -359,7 +360,7 @@ async def test_a_crash_leaves_stages_that_the_next_start_removes(world: World) -
     (world.root("oslo") / "d").mkdir()
     left = world.root("oslo") / "d/.everysite-0123456789abcdef.part"
     left.write_bytes(b"half")
-    mapping = (await world.admin(ops.SITE, ops.Named("oslo"))).mappings[0].id
+    mapping = (await world.admin(ops.SITE, messages.Named("oslo"))).mappings[0].id
     held = open_index(str(world.home / "oslo.held"))
     await Journal(held, mapping, os.fsencode(world.root("oslo"))).open(1, [b"d/" + left.name.encode()], [])
     await held.close()
@@ -399,7 +400,7 @@ async def test_configuration_acts_live(world: World) -> None:
     await world.add("paris", "oslo")
     world.write("paris", "a.tmp", "one")
     world.write("paris", "b", "two")
-    await world.admin(ops.PUT_SITE, ops.SiteChange("paris", keys={"excludePatternRules": "*.tmp"}))
+    await world.admin(ops.PUT_SITE, messages.SiteChange("paris", keys={"excludePatternRules": "*.tmp"}))
     world.start("paris", "oslo")
     await until(lambda: "/b" in world.tree("oslo"))
     assert await world.read("/a.tmp") is None

@@ -25,7 +25,9 @@ from everysite.model.element import Body
 from everysite.model.path import key_of
 from everysite.stores.folder import FolderStore
 from everysite.tracker import contract as ops
-from everysite.tracker.contract import Caller, Fetch, Operation
+from everysite.tracker import messages
+from everysite.tracker.agent_messages import Fetch
+from everysite.tracker.contract import Caller, Operation
 from everysite.tracker.core import Limits
 from everysite.tracker.service import Service
 
@@ -113,10 +115,10 @@ class World:
         for site in sites:
             self.root(site).mkdir(parents=True)
             body: Body = {"sleepBetweenScans": 0.1, **keys}
-            await self.admin(ops.PUT_SITE, ops.SiteChange(site, True, self.root(site).as_uri() + "/", keys=body))
+            await self.admin(ops.PUT_SITE, messages.SiteChange(site, True, self.root(site).as_uri() + "/", keys=body))
 
     async def set(self, site: str, paused: bool | None = None, **keys: object) -> None:
-        await self.admin(ops.PUT_SITE, ops.SiteChange(site, paused=paused, keys=dict(keys)))
+        await self.admin(ops.PUT_SITE, messages.SiteChange(site, paused=paused, keys=dict(keys)))
         self.agents[site].configuration_changed()
 
     def start(self, *sites: str, host: str | None = None, **options: object) -> None:
@@ -182,17 +184,17 @@ class World:
         try:
             await until(lambda: self.tree(first) and all(self.tree(o) == self.tree(first) for o in others), seconds)
         except TimeoutError:
-            status = await self.admin(ops.STATUS, ops.Nothing())
+            status = await self.admin(ops.STATUS, messages.Nothing())
             raise AssertionError(f"{[(s, len(self.tree(s))) for s in sites]} {status.sites}") from None
 
     async def read(self, key: str) -> Body | None:
-        return (await self.admin(ops.READ, ops.Ids([key]))).items[0]
+        return (await self.admin(ops.READ, messages.Ids([key]))).items[0]
 
     async def quiet(self) -> None:
         """Wait until nothing is left to do."""
         async with asyncio.timeout(30):
             while True:
-                status = await self.admin(ops.STATUS, ops.Nothing())
+                status = await self.admin(ops.STATUS, messages.Nothing())
                 if not any(site.waiting or site.running for site in status.sites):
                     return
                 await asyncio.sleep(0.02)

@@ -21,7 +21,7 @@ from everysite.model.path import key_of, name_in
 from everysite.model.site import Mapping
 from everysite.observe.scan import forget, scan
 from everysite.observe.scanned import Scanned, describe, last_lines
-from everysite.tracker.contract import Announced, SeenItem
+from everysite.tracker.agent_messages import Announced, SeenItem
 
 pytestmark = pytest.mark.anyio
 

@@ -12,6 +12,18 @@ import pytest
 
 from everysite.index import sqlite
 from everysite.model.element import Content
+from everysite.tracker.agent_messages import (
+    Announce,
+    Announced,
+    Claim,
+    Claimed,
+    Hello,
+    Hold,
+    Result,
+    SeenItem,
+    Settle,
+    Settled,
+)
 from everysite.tracker.contract import (
     ANNOUNCE,
     CLAIM,
@@ -19,21 +31,11 @@ from everysite.tracker.contract import (
     HOLD,
     PUT_SITE,
     SETTLE,
-    Announce,
-    Announced,
     Caller,
-    Claim,
-    Claimed,
-    Hello,
-    Hold,
     Operation,
-    Result,
-    SeenItem,
-    Settle,
-    Settled,
-    SiteChange,
 )
 from everysite.tracker.core import Limits
+from everysite.tracker.messages import SiteChange
 from everysite.tracker.service import Service
 
 R = TypeVar("R")

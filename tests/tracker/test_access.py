@@ -28,12 +28,14 @@ from everysite.tracker.contract import (
     USERS,
     VERIFY,
     Caller,
+    Operation,
+)
+from everysite.tracker.messages import (
     Ids,
     Items,
     Named,
     NewToken,
     Nothing,
-    Operation,
     Query,
     SignedIn,
     SignIn,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.tracker.conftest import ADMIN, Agent, content, seen
 
-from everysite.tracker.contract import CHECK, PUT_SITE, STATUS, Check, Nothing, Result, SiteChange
+from everysite.tracker.agent_messages import Check, Result
+from everysite.tracker.contract import CHECK, PUT_SITE, STATUS
+from everysite.tracker.messages import Nothing, SiteChange
 from everysite.tracker.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -7,6 +7,7 @@ from tests.tracker.conftest import ADMIN, Agent, Clock, content, seen
 
 from everysite.errors import BadRequest, Conflict, Forbidden, StaleLease
 from everysite.model.element import Body
+from everysite.tracker.agent_messages import Check, Claim, Hold, LetGo, Result
 from everysite.tracker.contract import (
     CHECK,
     CLAIM,
@@ -20,18 +21,8 @@ from everysite.tracker.contract import (
     STATUS,
     UPDATE,
     WHY,
-    Check,
-    Claim,
-    Hold,
-    Ids,
-    Items,
-    LetGo,
-    LogAsked,
-    Nothing,
-    Result,
-    SiteChange,
-    WhyAsked,
 )
+from everysite.tracker.messages import Ids, Items, LogAsked, Nothing, SiteChange, WhyAsked
 from everysite.tracker.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import pytest
 
 from everysite.errors import Cancelled, NotFound, SiteUnreachable
 from everysite.tracker import relay
-from everysite.tracker.contract import WantedFile
+from everysite.tracker.agent_messages import WantedFile
 from everysite.tracker.relay import Broker
 
 pytestmark = pytest.mark.anyio

@@ -7,6 +7,7 @@ from tests.tracker.conftest import ADMIN, Agent, Clock, seen
 
 from everysite.errors import BadRequest, Conflict, NotFound
 from everysite.model.element import Body
+from everysite.tracker.agent_messages import Claim, Hello, Hold, Report, Revision
 from everysite.tracker.contract import (
     CLAIM,
     HELLO,
@@ -20,17 +21,8 @@ from everysite.tracker.contract import (
     SITES,
     UPDATE,
     Caller,
-    Claim,
-    Hello,
-    Hold,
-    Ids,
-    Items,
-    Named,
-    Nothing,
-    Report,
-    Revision,
-    SiteChange,
 )
+from everysite.tracker.messages import Ids, Items, Named, Nothing, SiteChange
 from everysite.tracker.service import Service
 
 pytestmark = pytest.mark.anyio

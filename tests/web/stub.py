@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from everysite.errors import BadRequest, NotFound, SignInNeeded
 from everysite.model.path import check_id
-from everysite.tracker import contract as ops
+from everysite.tracker import agent_messages, messages
 from everysite.tracker.contract import Caller, Operation
 from everysite.tracker.core import allow
 from everysite.tracker.relay import Broker
@@ -66,18 +66,18 @@ class StubTracker:
         answer: A = await getattr(self, operation.name)(request)
         return answer
 
-    async def health(self, _: ops.Nothing) -> ops.Health:
-        return ops.Health("ok", "1", "stub", 1)
+    async def health(self, _: messages.Nothing) -> messages.Health:
+        return messages.Health("ok", "1", "stub", 1)
 
-    async def signIn(self, asked: ops.SignIn) -> ops.SignedIn:  # noqa: N802  the operation's name
+    async def signIn(self, asked: messages.SignIn) -> messages.SignedIn:  # noqa: N802  the operation's name
         if asked.password != "right":
             raise SignInNeeded("wrong user name or password")
-        return ops.SignedIn("@" + asked.username, {"_id": "@" + asked.username}, "t-admin", asked.username, 1, 2)
+        return messages.SignedIn("@" + asked.username, {"_id": "@" + asked.username}, "t-admin", asked.username, 1, 2)
 
-    async def read(self, asked: ops.Ids) -> ops.Items:
-        return ops.Items([self._stub.elements.get(key or "") for key in asked.ids])
+    async def read(self, asked: messages.Ids) -> messages.Items:
+        return messages.Items([self._stub.elements.get(key or "") for key in asked.ids])
 
-    async def publish(self, asked: ops.Items) -> ops.Published:
+    async def publish(self, asked: messages.Items) -> messages.Published:
         items: list[Any] = []
         children: list[Any] = []
         for item in asked.items:
@@ -92,9 +92,9 @@ class StubTracker:
                 self._stub.elements[key] = {**item, "_id": key}
                 items.append(self._stub.elements[key])
                 children.append({**item, "_id": f"child-of-{key}", "#parent": key})
-        return ops.Published(items, children)
+        return messages.Published(items, children)
 
-    async def update(self, asked: ops.Items) -> ops.Items:
+    async def update(self, asked: messages.Items) -> messages.Items:
         items: list[Any] = []
         for item in asked.items:
             assert item is not None
@@ -104,39 +104,39 @@ class StubTracker:
                 if old is not None:
                     old.update({**item, "_id": key})
                 items.append(old)
-        return ops.Items(items)
+        return messages.Items(items)
 
-    async def delete(self, asked: ops.Ids) -> ops.Ids:
-        return ops.Ids([key if key and self._stub.elements.pop(key, None) else None for key in asked.ids])
+    async def delete(self, asked: messages.Ids) -> messages.Ids:
+        return messages.Ids([key if key and self._stub.elements.pop(key, None) else None for key in asked.ids])
 
-    async def search(self, asked: ops.Query) -> ops.Ids:
+    async def search(self, asked: messages.Query) -> messages.Ids:
         found: list[str | None] = [*self._stub.elements]
-        return ops.Ids(found[: asked.limit])
+        return messages.Ids(found[: asked.limit])
 
-    async def site(self, asked: ops.Named) -> ops.SiteInfo:
+    async def site(self, asked: messages.Named) -> messages.SiteInfo:
         if asked.name not in ("paris", "rome"):
             raise NotFound(f"there is no site {asked.name!r}")
-        return ops.SiteInfo(asked.name, False, "on", 0, [], {})
+        return messages.SiteInfo(asked.name, False, "on", 0, [], {})
 
-    async def putSite(self, asked: ops.SiteChange) -> ops.SiteInfo:  # noqa: N802
-        return ops.SiteInfo(asked.name, bool(asked.paused), "never", 0, [], dict(asked.keys))
+    async def putSite(self, asked: messages.SiteChange) -> messages.SiteInfo:  # noqa: N802
+        return messages.SiteInfo(asked.name, bool(asked.paused), "never", 0, [], dict(asked.keys))
 
-    async def removeToken(self, asked: ops.TokenId) -> ops.Nothing:  # noqa: N802
-        return ops.Nothing()
+    async def removeToken(self, asked: messages.TokenId) -> messages.Nothing:  # noqa: N802
+        return messages.Nothing()
 
-    async def why(self, asked: ops.WhyAsked) -> ops.Why:
-        return ops.Why(f"{asked.path} at {asked.site}", "current")
+    async def why(self, asked: messages.WhyAsked) -> messages.Why:
+        return messages.Why(f"{asked.path} at {asked.site}", "current")
 
-    async def log(self, asked: ops.LogAsked) -> ops.Log:
-        return ops.Log([ops.LogEntry(asked.limit, "what", "site", "who", asked.path)])
+    async def log(self, asked: messages.LogAsked) -> messages.Log:
+        return messages.Log([messages.LogEntry(asked.limit, "what", "site", "who", asked.path)])
 
-    async def mySites(self, asked: ops.Revision) -> ops.MySites:  # noqa: N802
+    async def mySites(self, asked: agent_messages.Revision) -> agent_messages.MySites:  # noqa: N802
         await self._wait(asked.wait_ms)
-        return ops.MySites(["paris"], asked.revision)
+        return agent_messages.MySites(["paris"], asked.revision)
 
-    async def claim(self, asked: ops.Claim) -> ops.Claimed:
+    async def claim(self, asked: agent_messages.Claim) -> agent_messages.Claimed:
         await self._wait(asked.wait_ms)
-        return ops.Claimed(0, 0, [], {}, 1)
+        return agent_messages.Claimed(0, 0, [], {}, 1)
 
     async def _wait(self, wait_ms: int) -> None:
         self._stub.polls += 1
@@ -145,8 +145,8 @@ class StubTracker:
         finally:
             self._stub.polls -= 1
 
-    async def announce(self, asked: ops.Announce) -> ops.Announced:
-        return ops.Announced({"new": len(asked.seen)})
+    async def announce(self, asked: agent_messages.Announce) -> agent_messages.Announced:
+        return agent_messages.Announced({"new": len(asked.seen)})
 
-    async def serve(self, asked: ops.Serve) -> ops.Wanted:
+    async def serve(self, asked: agent_messages.Serve) -> agent_messages.Wanted:
         return await self._stub.broker.next(asked.site, asked.wait_ms)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everysite.errors import BadRequest
-from everysite.tracker.contract import Claim, Settle
+from everysite.tracker.agent_messages import Claim, Settle
 from everysite.web import bodies
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -26,6 +26,7 @@ from tests.web.wire import ask
 from everysite.client import Client
 from everysite.errors import Conflict, NotFound, SignInNeeded
 from everysite.index import sqlite
+from everysite.tracker import agent_messages, messages
 from everysite.tracker import contract as ops
 from everysite.tracker.service import Service
 from everysite.web.app import create_app
@@ -58,48 +59,50 @@ async def admin(real: Running) -> AsyncIterator[Client]:
 
 
 async def test_a_day_of_a_tracker(admin: Client, real: Running) -> None:
-    await admin.call(ops.PUT_SITE, ops.SiteChange("paris", create=True, url="file:///data/paris/"))
-    await admin.call(ops.PUT_SITE, ops.SiteChange("rome", create=True, url="file:///data/rome/"))
+    await admin.call(ops.PUT_SITE, messages.SiteChange("paris", create=True, url="file:///data/paris/"))
+    await admin.call(ops.PUT_SITE, messages.SiteChange("rome", create=True, url="file:///data/rome/"))
     item = {"_id": "/shots/010.exr", "origin": "paris", "comment": "first"}
-    published = await admin.call(ops.PUBLISH, ops.Items([item]))
+    published = await admin.call(ops.PUBLISH, messages.Items([item]))
     assert [found and found["_id"] for found in published.items] == ["/shots/010.exr"]
     assert len(published.children) == 1
-    assert (await admin.call(ops.PUBLISH, ops.Items([item]))).items == [None]
-    assert (await admin.call(ops.SEARCH, ops.Query("origin:paris 010.exr"))).ids == ["/shots/010.exr"]
-    changed = await admin.call(ops.UPDATE, ops.Items([{"_id": "/shots/010.exr", "k": [1, {"a": None}]}]))
+    assert (await admin.call(ops.PUBLISH, messages.Items([item]))).items == [None]
+    assert (await admin.call(ops.SEARCH, messages.Query("origin:paris 010.exr"))).ids == ["/shots/010.exr"]
+    changed = await admin.call(ops.UPDATE, messages.Items([{"_id": "/shots/010.exr", "k": [1, {"a": None}]}]))
     assert changed.items[0] is not None
     assert changed.items[0]["k"] == [1, {"a": None}]
-    assert (await admin.call(ops.READ, ops.Ids(["/shots/010.exr"]))).items == changed.items
+    assert (await admin.call(ops.READ, messages.Ids(["/shots/010.exr"]))).items == changed.items
     by_path = await ask(real.port, "GET", "/api/read//shots/010.exr", token=admin.token or "")
     assert by_path.json == changed.items[0]
-    assert "010.exr" in (await admin.call(ops.WHY, ops.WhyAsked("/shots/010.exr", "rome"))).sentence
-    assert (await admin.call(ops.DELETE, ops.Ids(["/shots/010.exr"]))).ids == ["/shots/010.exr"]
+    assert "010.exr" in (await admin.call(ops.WHY, messages.WhyAsked("/shots/010.exr", "rome"))).sentence
+    assert (await admin.call(ops.DELETE, messages.Ids(["/shots/010.exr"]))).ids == ["/shots/010.exr"]
 
 
 async def test_an_agent_says_hello_and_waits_for_work(admin: Client, real: Running) -> None:
-    await admin.call(ops.PUT_SITE, ops.SiteChange("oslo", create=True, url="file:///data/oslo/"))
-    token = (await admin.call(ops.JOIN_TOKEN, ops.Named("oslo"))).token
+    await admin.call(ops.PUT_SITE, messages.SiteChange("oslo", create=True, url="file:///data/oslo/"))
+    token = (await admin.call(ops.JOIN_TOKEN, messages.Named("oslo"))).token
     async with Client(f"http://127.0.0.1:{real.port}", token) as agent:
-        welcome = await agent.call(ops.HELLO, ops.Hello("oslo", "host", "1"))
+        welcome = await agent.call(ops.HELLO, agent_messages.Hello("oslo", "host", "1"))
         [mapping] = welcome.mappings
-        holds = await agent.call(ops.HOLD, ops.Hold(mapping.id, "me"))
-        waiting = asyncio.create_task(agent.call(ops.CLAIM, ops.Claim(mapping.id, holds.epoch, wait_ms=20_000)))
+        holds = await agent.call(ops.HOLD, agent_messages.Hold(mapping.id, "me"))
+        waiting = asyncio.create_task(
+            agent.call(ops.CLAIM, agent_messages.Claim(mapping.id, holds.epoch, wait_ms=20_000))
+        )
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        await admin.call(ops.PUBLISH, ops.Items([{"_id": "/wake", "origin": "oslo", "comment": ""}]))
-        await admin.call(ops.PUT_SITE, ops.SiteChange("oslo", paused=True))
+        await admin.call(ops.PUBLISH, messages.Items([{"_id": "/wake", "origin": "oslo", "comment": ""}]))
+        await admin.call(ops.PUT_SITE, messages.SiteChange("oslo", paused=True))
         await asyncio.wait_for(waiting, 10)
 
 
 async def test_refusals_keep_their_class(admin: Client, real: Running) -> None:
     with pytest.raises(NotFound):
-        await admin.call(ops.SITE, ops.Named("nowhere"))
+        await admin.call(ops.SITE, messages.Named("nowhere"))
     with pytest.raises(Conflict):
-        await admin.call(ops.REMOVE_USER, ops.Named("admin"))
+        await admin.call(ops.REMOVE_USER, messages.Named("admin"))
     async with Client(f"http://127.0.0.1:{real.port}", admin.token) as other:
-        await other.call(ops.SIGN_OUT, ops.Nothing())
+        await other.call(ops.SIGN_OUT, messages.Nothing())
         with pytest.raises(SignInNeeded):
-            await other.call(ops.SITES, ops.Nothing())
+            await other.call(ops.SITES, messages.Nothing())
 
 
 OPERATIONS = sorted(

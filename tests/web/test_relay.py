@@ -13,12 +13,12 @@ from tests.web.wire import ask, until
 from everysite import client
 from everysite.client import Client
 from everysite.errors import EverysiteError, Forbidden, NotFound, SiteUnreachable, SourceChanged, Transient
+from everysite.tracker import agent_messages, relay
 from everysite.tracker import contract as ops
-from everysite.tracker import relay
 from everysite.web.server import Running
 
 pytestmark = pytest.mark.anyio
-FETCH = ops.Fetch("paris", [ops.WantedFile("/a")])
+FETCH = agent_messages.Fetch("paris", [agent_messages.WantedFile("/a")])
 PIECE = bytes(range(256)) * 1024
 
 
@@ -43,7 +43,7 @@ async def pieces(count: int, sent: list[int] | None = None) -> AsyncIterator[byt
 
 async def test_bytes_arrive_as_they_were_sent(rome: Client, paris: Client) -> None:
     async def source() -> None:
-        wanted = await paris.call(ops.SERVE, ops.Serve("paris", 5000))
+        wanted = await paris.call(ops.SERVE, agent_messages.Serve("paris", 5000))
         assert wanted.files == FETCH.files
         await paris.send(wanted.id, pieces(40))
 
@@ -64,7 +64,7 @@ async def test_a_long_upload_is_not_taken_for_silence(
             await asyncio.sleep(0.15)
 
     async def source() -> None:
-        await paris.send((await paris.call(ops.SERVE, ops.Serve("paris", 5000))).id, slow())
+        await paris.send((await paris.call(ops.SERVE, agent_messages.Serve("paris", 5000))).id, slow())
 
     sending = asyncio.create_task(source())
     assert b"".join([chunk async for chunk in rome.fetch(FETCH)]) == PIECE * 8
@@ -82,7 +82,7 @@ async def test_a_stream_that_falls_silent_is_given_up(
 
 async def test_an_empty_stream_is_whole_too(rome: Client, paris: Client) -> None:
     async def source() -> None:
-        await paris.send((await paris.call(ops.SERVE, ops.Serve("paris", 5000))).id, pieces(0))
+        await paris.send((await paris.call(ops.SERVE, agent_messages.Serve("paris", 5000))).id, pieces(0))
 
     sending = asyncio.create_task(source())
     assert [chunk async for chunk in rome.fetch(FETCH)] == []
@@ -93,7 +93,7 @@ async def test_a_slow_reader_holds_the_source_back(rome: Client, paris: Client) 
     total, sent = 400, [0]  # 100 MB, of which buffers may hold a part
 
     async def source() -> None:
-        await paris.send((await paris.call(ops.SERVE, ops.Serve("paris", 5000))).id, pieces(total, sent))
+        await paris.send((await paris.call(ops.SERVE, agent_messages.Serve("paris", 5000))).id, pieces(total, sent))
 
     sending = asyncio.create_task(source())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -121,7 +121,7 @@ async def test_a_reader_that_goes_ends_the_source(rome: Client, paris: Client, s
 
     async def source() -> None:
         try:
-            await paris.send((await paris.call(ops.SERVE, ops.Serve("paris", 5000))).id, endless())
+            await paris.send((await paris.call(ops.SERVE, agent_messages.Serve("paris", 5000))).id, endless())
         except EverysiteError as err:
             ended.append(err)
 
@@ -140,7 +140,7 @@ async def test_a_reader_that_goes_ends_a_source_that_says_nothing(rome: Client, 
         await asyncio.sleep(60)
 
     async def source() -> None:
-        await paris.send((await paris.call(ops.SERVE, ops.Serve("paris", 5000))).id, stuck())
+        await paris.send((await paris.call(ops.SERVE, agent_messages.Serve("paris", 5000))).id, stuck())
 
     sending = asyncio.create_task(source())
     stream = rome.fetch(FETCH)
@@ -154,7 +154,7 @@ async def test_a_reader_that_goes_ends_a_source_that_says_nothing(rome: Client, 
 async def test_a_source_that_goes_ends_the_reader(rome: Client, server: Running) -> None:
     async def source() -> None:
         async with Client(f"http://127.0.0.1:{server.port}", "t-paris") as paris:
-            id = (await paris.call(ops.SERVE, ops.Serve("paris", 5000))).id
+            id = (await paris.call(ops.SERVE, agent_messages.Serve("paris", 5000))).id
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         head = f"PUT /api/agent/relay/{id} HTTP/1.1\r\nHost: x\r\nAuthorization: B t-paris\r\nContent-Length: 999999\r\n\r\n"
         writer.write(head.encode() + b"some")
@@ -175,7 +175,7 @@ async def test_errors_before_the_first_byte_keep_their_class(
     with pytest.raises(SiteUnreachable, match="paris: its agent did not begin"):
         [chunk async for chunk in rome.fetch(FETCH)]
     with pytest.raises(NotFound, match="there is no site 'oslo'"):
-        [chunk async for chunk in rome.fetch(ops.Fetch("oslo", []))]
+        [chunk async for chunk in rome.fetch(agent_messages.Fetch("oslo", []))]
     monkeypatch.setattr(relay, "_PICK_UP", 5)
     reading = asyncio.ensure_future(anext(rome.fetch(FETCH)))
     await until(lambda: bool(stub.broker._open))

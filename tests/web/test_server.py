@@ -17,8 +17,9 @@ from tests.web.wire import ask, read_answer, until
 
 from everysite.client import Client
 from everysite.errors import Conflict, EverysiteError, Transient, Unreadable
-from everysite.tracker import contract as ops
-from everysite.tracker.contract import CLAIM, Claim
+from everysite.tracker import agent_messages
+from everysite.tracker.agent_messages import Claim
+from everysite.tracker.contract import CLAIM
 from everysite.web.app import create_app
 from everysite.web.options import Options
 from everysite.web.server import Running, serve
@@ -95,7 +96,7 @@ async def test_a_reader_that_reads_nothing_does_not_keep_the_server(stub: Stub) 
 async def test_streams_end_with_the_server(stub: Stub) -> None:
     server = await serve(create_app(stub), "127.0.0.1", 0)
     async with Client(f"http://127.0.0.1:{server.port}", "t-rome") as client:
-        stream = client.fetch(ops.Fetch("paris", []))
+        stream = client.fetch(agent_messages.Fetch("paris", []))
         first = asyncio.ensure_future(anext(stream))
         await until(lambda: bool(stub.broker._open))
         [exchange] = stub.broker._open.values()

@@ -8,7 +8,7 @@ import pytest
 from tests.web.stub import Stub
 from tests.web.wire import ask
 
-from everysite.tracker.contract import Ids, Items, LogAsked, Query, SiteChange, TokenId, WhyAsked
+from everysite.tracker.messages import Ids, Items, LogAsked, Query, SiteChange, TokenId, WhyAsked
 from everysite.web.server import Running
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,8 @@ from tests.web.stub import Stub
 
 from everysite.client import Client
 from everysite.errors import BadRequest, SiteUnreachable, Unreadable
-from everysite.tracker.contract import HEALTH, Nothing
+from everysite.tracker.contract import HEALTH
+from everysite.tracker.messages import Nothing
 from everysite.web.app import create_app
 from everysite.web.server import serve
 from everysite.web.tls import fingerprint_of, self_signed, server_ssl

@@ -22,7 +22,7 @@ from everysite.index.contract import HeldFile
 from everysite.model.element import Content
 from everysite.model.path import Name, to_text
 from everysite.observe.hashing import Failed, held_file, look, matches
-from everysite.tracker.contract import Job, Result
+from everysite.tracker.agent_messages import Job, Result
 
 _MODE = 0o777
 

@@ -22,7 +22,8 @@ from everysite.disk.threads import in_thread, stoppable
 from everysite.errors import PathRefused, Refused, StaleLease
 from everysite.index.contract import HeldFile, Transaction
 from everysite.model.path import Name, below, name_in
-from everysite.tracker.contract import CHECK, Check, Claimed, Job, Place, Result
+from everysite.tracker.agent_messages import Check, Claimed, Job, Place, Result
+from everysite.tracker.contract import CHECK
 
 
 def folder_of(url: str) -> bytes | None:

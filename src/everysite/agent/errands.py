@@ -26,7 +26,7 @@ from everysite.errors import Conflict, EverysiteError, NotFound, Refused, SiteUn
 from everysite.index.contract import HeldFile, Transaction
 from everysite.model.path import Name, name_in, to_text
 from everysite.observe.hashing import Failed, Looked, look, look_at, matches
-from everysite.tracker.contract import Job, Result
+from everysite.tracker.agent_messages import Job, Result
 
 _STEP = 1000  # files noted in one unit
 

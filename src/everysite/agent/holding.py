@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from everysite.agent.link import Link
 from everysite.errors import EverysiteError, StaleLease, Transient
-from everysite.tracker.contract import HOLD, LET_GO, Hold, Holds, LetGo
+from everysite.tracker.agent_messages import Hold, Holds, LetGo
+from everysite.tracker.contract import HOLD, LET_GO
 
 _log = logging.getLogger(__name__)
 _RETRY = 1.0  # s between two tries to renew or take

@@ -34,7 +34,7 @@ from everysite.errors import (
     SourceChanged,
     Transient,
 )
-from everysite.tracker.contract import Fetch, WantedFile
+from everysite.tracker.agent_messages import Fetch, WantedFile
 from everysite.transfer.frames import Begun, Decoder, Ended, Event, Failed, Piece
 
 LARGE = 8 << 20

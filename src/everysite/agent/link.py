@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from everysite.errors import SiteUnreachable, Transient
-from everysite.tracker.contract import Fetch, Operation
+from everysite.tracker.agent_messages import Fetch
+from everysite.tracker.contract import Operation
 
 R = TypeVar("R")
 A = TypeVar("A")

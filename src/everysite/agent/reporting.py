@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from everysite.agent.link import Link
 from everysite.errors import EverysiteError, Transient
-from everysite.tracker.contract import REPORT, Report
+from everysite.tracker.agent_messages import Report
+from everysite.tracker.contract import REPORT
 
 _log = logging.getLogger(__name__)
 _PACE = 5.0  # s between two reports (decisions B 7)

@@ -20,7 +20,8 @@ from everysite.model.site import Globals
 from everysite.observe.scan import scan
 from everysite.observe.scanned import Scanned, describe, last_lines
 from everysite.observe.walk import Skip
-from everysite.tracker.contract import ANNOUNCE, Announce, Announced, SeenItem
+from everysite.tracker.agent_messages import Announce, Announced, SeenItem
+from everysite.tracker.contract import ANNOUNCE
 
 _log = logging.getLogger(__name__)
 _SOON = 2.0  # s until the next round when files were being written during the last one

@@ -22,7 +22,8 @@ from everysite.agent.link import Link, Options
 from everysite.agent.site import OpenStore, SiteAgent
 from everysite.errors import EverysiteError
 from everysite.index.contract import Index
-from everysite.tracker.contract import MY_SITES, MySites, Revision
+from everysite.tracker.agent_messages import MySites, Revision
+from everysite.tracker.contract import MY_SITES
 
 _log = logging.getLogger(__name__)
 _WAIT_MS = 25_000

@@ -23,7 +23,8 @@ from everysite.disk.reading import changed, open_file, unchanged
 from everysite.disk.threads import in_thread
 from everysite.errors import EverysiteError, NotFound, SourceChanged, Transient
 from everysite.model.path import name_in
-from everysite.tracker.contract import SERVE, Serve, Wanted, WantedFile
+from everysite.tracker.agent_messages import Serve, Wanted, WantedFile
+from everysite.tracker.contract import SERVE
 from everysite.transfer import frames
 
 _log = logging.getLogger(__name__)

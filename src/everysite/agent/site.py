@@ -24,7 +24,8 @@ from everysite.errors import EverysiteError, Transient
 from everysite.index.contract import Index
 from everysite.model.site import Mapping
 from everysite.stores.contract import Store
-from everysite.tracker.contract import HELLO, Hello, Welcome
+from everysite.tracker.agent_messages import Hello, Welcome
+from everysite.tracker.contract import HELLO
 
 _log = logging.getLogger(__name__)
 _SERVERS = 2  # requests for our bytes answered at the same time

@@ -28,7 +28,7 @@ from everysite.errors import (
     Transient,
 )
 from everysite.model.path import below, name_in, to_text
-from everysite.tracker.contract import Job, Place
+from everysite.tracker.agent_messages import Job, Place
 
 
 def supplies_of(job: Job, places: dict[str, list[Place]], host: str, folder_of: dict[str, bytes]) -> list[Supply]:

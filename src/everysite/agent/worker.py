@@ -16,7 +16,8 @@ from everysite.agent.bundle import Bundle
 from everysite.agent.errands import Errands, Show
 from everysite.agent.ground import Ground
 from everysite.errors import Cancelled, EverysiteError, SiteUnreachable, StaleLease, Transient
-from everysite.tracker.contract import CHECK, CLAIM, SETTLE, Check, Claim, Claimed, Job, Result, Settle
+from everysite.tracker.agent_messages import Check, Claim, Claimed, Job, Result, Settle
+from everysite.tracker.contract import CHECK, CLAIM, SETTLE
 
 _log = logging.getLogger(__name__)
 _PAUSE = 1.0  # s after a call that failed

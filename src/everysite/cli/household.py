@@ -98,7 +98,7 @@ class Household:
 
     async def _hand_out(self) -> None:
         """An admin's token for whoever may read our file: who owns the home may do everything anyway."""
-        from everysite.tracker.contract import NewToken
+        from everysite.tracker.messages import NewToken
 
         admin = await self._admin()
         issued = await self._service.access.create_token(admin, NewToken(_COMMAND_LINE, None, 0))
@@ -115,7 +115,8 @@ class Household:
                 await self._hand_out()
 
     async def _admin(self) -> Caller:
-        from everysite.tracker.contract import Caller, Nothing
+        from everysite.tracker.contract import Caller
+        from everysite.tracker.messages import Nothing
 
         users = (await self._service.access.users(Caller("support", "admin"), Nothing())).users
         names = [user["username"] for user in users if user.get("class") == "admin" and not user.get("disable")]
@@ -125,7 +126,7 @@ class Household:
 
     async def _forget_tokens(self) -> None:
         """Ours of this run, and those of a former one that was killed."""
-        from everysite.tracker.contract import Nothing, TokenId
+        from everysite.tracker.messages import Nothing, TokenId
 
         admin = await self._admin()
         for token in (await self._service.access.tokens(admin, Nothing())).tokens:
@@ -137,7 +138,8 @@ class Household:
     async def _start_agent(self) -> None:
         """Wait for the first site of this machine, then keep one agent running for all of them."""
         from everysite.assemble import supervised
-        from everysite.tracker.contract import MY_SITES, Caller, Revision
+        from everysite.tracker.agent_messages import Revision
+        from everysite.tracker.contract import MY_SITES, Caller
 
         tracker = self._service.as_caller(Caller("agent:*", "agent", "*"))
         mine = await tracker.call(MY_SITES, Revision())

@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     from everysite.cli.output import moment, show_json, show_table
     from everysite.errors import BadRequest
     from everysite.model.path import check_id
-    from everysite.tracker.contract import LOG, LogAsked
+    from everysite.tracker.contract import LOG
+    from everysite.tracker.messages import LogAsked
 
     if args.limit < 1:
         raise BadRequest(f"--limit is {args.limit}; at least one line can be shown")

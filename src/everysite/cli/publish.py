@@ -17,7 +17,7 @@ from everysite.cli.reach import add_options, talk
 
 if TYPE_CHECKING:
     from everysite.client import Client
-    from everysite.tracker.contract import SiteInfo, Why
+    from everysite.tracker.messages import SiteInfo, Why
 
 _ARRIVED = frozenset({"current", "origin", "not wanted"})
 _STUCK = frozenset({"failed", "conflict"})
@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _publish(client: Client, args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import PUBLISH, SITE, SITES, Items, Named, Nothing
+    from everysite.tracker.contract import PUBLISH, SITE, SITES
+    from everysite.tracker.messages import Items, Named, Nothing
 
     origin = await client.call(SITE, Named(args.origin))
     for site in args.to:
@@ -130,7 +131,8 @@ async def _wait(client: Client, args: argparse.Namespace, keys: list[str], sites
 
 async def _reasons(client: Client, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], Why]:
     """Why those of these (path, site) that have not arrived are not there."""
-    from everysite.tracker.contract import WHY, WhyAsked
+    from everysite.tracker.contract import WHY
+    from everysite.tracker.messages import WhyAsked
 
     found = {(key, site): await client.call(WHY, WhyAsked(key, site)) for key, site in pairs}
     return {pair: why for pair, why in found.items() if why.state not in _ARRIVED}
@@ -138,7 +140,8 @@ async def _reasons(client: Client, pairs: list[tuple[str, str]]) -> dict[tuple[s
 
 async def _settled(client: Client, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Those that something has happened to: one call for a thousand paths, so that waiting costs the tracker little."""
-    from everysite.tracker.contract import READ, Ids
+    from everysite.tracker.contract import READ
+    from everysite.tracker.messages import Ids
 
     keys: list[str | None] = list(dict.fromkeys(key for key, _ in pairs))
     bodies: dict[str, dict[str, Any]] = {}

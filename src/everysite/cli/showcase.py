@@ -25,7 +25,7 @@ from everysite.errors import EverysiteError
 
 if TYPE_CHECKING:
     from everysite.client import Client
-    from everysite.tracker.contract import SiteStatus, Status
+    from everysite.tracker.messages import SiteStatus, Status
 
 SITES = ("paris", "montreal", "tokyo")
 _KEYS = ("sleepBetweenScans=0.5", "propagateDeletes=true")  # a demo that scans every minute would be a dull one
@@ -91,7 +91,8 @@ class Showcase:
         await self._set_paused(site, False)
 
     async def _set_paused(self, site: str, paused: bool) -> None:
-        from everysite.tracker.contract import PUT_SITE, SiteChange
+        from everysite.tracker.contract import PUT_SITE
+        from everysite.tracker.messages import SiteChange
 
         assert self._client is not None
         await self._client.call(PUT_SITE, SiteChange(site, paused=paused))
@@ -112,7 +113,8 @@ class Showcase:
 
     async def _watch(self, progress: Progress, sites: Sequence[str], done: Callable[[Status], bool]) -> None:
         """Poll the status until `done`. Raises ChildDied, or EverysiteError when nothing moves for a minute."""
-        from everysite.tracker.contract import STATUS, Nothing
+        from everysite.tracker.contract import STATUS
+        from everysite.tracker.messages import Nothing
 
         assert self._client is not None
         before, moved = "", time.monotonic()

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     from everysite.cli.private import read_private, sign_ins_file, write_private
     from everysite.cli.reach import Place, check_url, connect
     from everysite.cli.words import given_password
-    from everysite.tracker.contract import SIGN_IN, SignedIn, SignIn
+    from everysite.tracker.contract import SIGN_IN
+    from everysite.tracker.messages import SignedIn, SignIn
 
     url = check_url(args.url)
     file = sign_ins_file(os.environ)

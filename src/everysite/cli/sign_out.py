@@ -21,7 +21,8 @@ def run(args: argparse.Namespace) -> int:
     from everysite.cli.private import read_private, sign_ins_file, write_private
     from everysite.cli.reach import Place, check_url, connect
     from everysite.errors import BadRequest, EverysiteError, NotFound
-    from everysite.tracker.contract import SIGN_OUT, Nothing
+    from everysite.tracker.contract import SIGN_OUT
+    from everysite.tracker.messages import Nothing
 
     file = sign_ins_file(os.environ)
     known = read_private(file)

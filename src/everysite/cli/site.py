@@ -15,7 +15,7 @@ from everysite.cli.reach import add_options, ask, find, talk
 if TYPE_CHECKING:
     from everysite.cli.reach import Place
     from everysite.client import Client
-    from everysite.tracker.contract import JoinToken, SiteInfo
+    from everysite.tracker.messages import JoinToken, SiteInfo
 
 DIRECTIONS = ("both", "send", "receive")
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def _add(args: argparse.Namespace) -> int:
     from everysite.cli.words import pairs
     from everysite.model.site import check_site_name
-    from everysite.tracker.contract import SiteChange
+    from everysite.tracker.messages import SiteChange
 
     check_site_name(args.name)
     keys = pairs(args.set)
@@ -73,7 +73,8 @@ def _add(args: argparse.Namespace) -> int:
 
 async def _carry_out_add(client: Client, args: argparse.Namespace, change: Any) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import JOIN_TOKEN, PUT_SITE, Named
+    from everysite.tracker.contract import JOIN_TOKEN, PUT_SITE
+    from everysite.tracker.messages import Named
 
     info = await client.call(PUT_SITE, change)
     if change.url is not None:
@@ -114,7 +115,8 @@ def _store(folder: str, place: Place) -> str:
 
 def _list(args: argparse.Namespace) -> int:
     from everysite.cli.output import moment, show_json, show_table
-    from everysite.tracker.contract import SITES, Nothing
+    from everysite.tracker.contract import SITES
+    from everysite.tracker.messages import Nothing
 
     sites = ask(args, SITES, Nothing()).sites
     if args.json:
@@ -129,7 +131,8 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from everysite.cli.output import moment, show_json, show_table
-    from everysite.tracker.contract import SITE, Named
+    from everysite.tracker.contract import SITE
+    from everysite.tracker.messages import Named
 
     site = ask(args, SITE, Named(args.name))
     if args.json:
@@ -150,7 +153,8 @@ def _set(args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json
     from everysite.cli.words import pairs
     from everysite.errors import BadRequest
-    from everysite.tracker.contract import PUT_SITE, SiteChange
+    from everysite.tracker.contract import PUT_SITE
+    from everysite.tracker.messages import SiteChange
 
     keys = pairs(args.pairs)
     if not keys and args.prefix is args.direction is args.folder is None:
@@ -166,7 +170,8 @@ def _set(args: argparse.Namespace) -> int:
 
 def _pause(args: argparse.Namespace, paused: bool) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import PUT_SITE, SiteChange
+    from everysite.tracker.contract import PUT_SITE
+    from everysite.tracker.messages import SiteChange
 
     info = ask(args, PUT_SITE, SiteChange(args.name, paused=paused))
     if args.json:
@@ -182,7 +187,8 @@ def _on(info: SiteInfo) -> str:
 
 def _remove(args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import REMOVE_SITE, Named
+    from everysite.tracker.contract import REMOVE_SITE
+    from everysite.tracker.messages import Named
 
     ask(args, REMOVE_SITE, Named(args.name))
     if args.json:
@@ -194,7 +200,8 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _token(args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import JOIN_TOKEN, Named
+    from everysite.tracker.contract import JOIN_TOKEN
+    from everysite.tracker.messages import Named
 
     token = ask(args, JOIN_TOKEN, Named(args.name))
     if args.json:

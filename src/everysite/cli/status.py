@@ -13,7 +13,7 @@ from everysite.cli.reach import add_options, talk
 
 if TYPE_CHECKING:
     from everysite.client import Client
-    from everysite.tracker.contract import SiteStatus, Status
+    from everysite.tracker.messages import SiteStatus, Status
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _look(client: Client, args: argparse.Namespace) -> None:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import STATUS, Nothing
+    from everysite.tracker.contract import STATUS
+    from everysite.tracker.messages import Nothing
 
     while True:
         status = await client.call(STATUS, Nothing())

@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import CREATE_TOKEN, NewToken
+    from everysite.tracker.contract import CREATE_TOKEN
+    from everysite.tracker.messages import NewToken
 
     made = ask(args, CREATE_TOKEN, NewToken(args.label, args.user, args.expires))
     if args.json:
@@ -45,7 +46,8 @@ def _add(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     from everysite.cli.output import moment, show_json, show_table
-    from everysite.tracker.contract import TOKENS, Nothing
+    from everysite.tracker.contract import TOKENS
+    from everysite.tracker.messages import Nothing
 
     found = ask(args, TOKENS, Nothing()).tokens
     if args.json:
@@ -61,7 +63,8 @@ def _list(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import REMOVE_TOKEN, TokenId
+    from everysite.tracker.contract import REMOVE_TOKEN
+    from everysite.tracker.messages import TokenId
 
     ask(args, REMOVE_TOKEN, TokenId(args.id))
     if args.json:

@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
 def _add(args: argparse.Namespace) -> int:
     from everysite.cli.words import new_password
     from everysite.errors import Conflict
-    from everysite.tracker.contract import PUT_USER, USERS, Nothing, User
+    from everysite.tracker.contract import PUT_USER, USERS
+    from everysite.tracker.messages import Nothing, User
 
     name = args.name.removeprefix("@")
     if any(user.get("username") == name for user in ask(args, USERS, Nothing()).users):
@@ -56,7 +57,8 @@ def _add(args: argparse.Namespace) -> int:
 def _set(args: argparse.Namespace) -> int:
     from everysite.cli.words import new_password
     from everysite.errors import BadRequest, NotFound
-    from everysite.tracker.contract import PUT_USER, USERS, Nothing, User
+    from everysite.tracker.contract import PUT_USER, USERS
+    from everysite.tracker.messages import Nothing, User
 
     name = args.name.removeprefix("@")
     renew = args.password or args.password_file is not None
@@ -70,7 +72,8 @@ def _set(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from everysite.tracker.contract import REMOVE_USER, Named
+    from everysite.tracker.contract import REMOVE_USER
+    from everysite.tracker.messages import Named
 
     ask(args, REMOVE_USER, Named(args.name))
     return _said(args, {"removed": args.name}, f"user {args.name} removed")
@@ -78,7 +81,8 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json, show_table
-    from everysite.tracker.contract import USERS, Nothing
+    from everysite.tracker.contract import USERS
+    from everysite.tracker.messages import Nothing
 
     found = ask(args, USERS, Nothing())
     if args.json:

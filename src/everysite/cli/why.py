@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     """Ask and print; a path or site nobody knows is a refusal."""
     from everysite.cli.output import printable, show_json
     from everysite.model.path import check_id
-    from everysite.tracker.contract import WHY, WhyAsked
+    from everysite.tracker.contract import WHY
+    from everysite.tracker.messages import WhyAsked
 
     answer = ask(args, WHY, WhyAsked(check_id(args.path), args.site))
     known = answer.state != "unknown"

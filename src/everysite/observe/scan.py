@@ -30,7 +30,7 @@ from everysite.observe.pending import Note, Pending
 from everysite.observe.renames import Renames
 from everysite.observe.scanned import Scanned
 from everysite.observe.walk import Folder, Skip, walk
-from everysite.tracker.contract import Announced, SeenItem
+from everysite.tracker.agent_messages import Announced, SeenItem
 
 Announcer = Callable[[list[SeenItem], bool], Awaitable[Announced]]
 """Tells the tracker a batch; the flag says that this tree was never scanned to the end before."""

@@ -15,8 +15,9 @@ from everysite.errors import BadRequest, Conflict, Forbidden, NotFound, SignInNe
 from everysite.index.contract import Token, Transaction
 from everysite.model.element import Body, Element, Tombstone
 from everysite.tracker import tokens
-from everysite.tracker.contract import (
-    Caller,
+from everysite.tracker.contract import Caller, UserClass
+from everysite.tracker.core import Core
+from everysite.tracker.messages import (
     IssuedToken,
     Named,
     NewToken,
@@ -27,10 +28,8 @@ from everysite.tracker.contract import (
     TokenInfo,
     Tokens,
     User,
-    UserClass,
     Users,
 )
-from everysite.tracker.core import Core
 from everysite.tracker.passwords import Passwords
 
 _RESERVED = frozenset({"support", "agent"})

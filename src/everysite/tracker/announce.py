@@ -19,7 +19,8 @@ from everysite.model.element import Element, Tombstone
 from everysite.model.path import below, check_id
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
-from everysite.tracker.contract import Announce, Announced, Caller, SeenItem
+from everysite.tracker.agent_messages import Announce, Announced, SeenItem
+from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, held_mapping
 from everysite.tracker.folders import move_folder
 from everysite.tracker.planning import Planner

@@ -20,8 +20,9 @@ from everysite.model.element import Body, Element, Tombstone
 from everysite.model.path import check_id
 from everysite.model.replica import Replica
 from everysite.model.site import check_site_name
-from everysite.tracker.contract import Caller, Ids, Items, Published
+from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, bump_revision
+from everysite.tracker.messages import Ids, Items, Published
 from everysite.tracker.planning import Planner
 from everysite.tracker.settings import GLOBALS_KEY, check_globals
 from everysite.tracker.sites import SiteVerbs, is_site, store_site

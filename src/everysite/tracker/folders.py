@@ -18,7 +18,8 @@ from everysite.model.element import Element, Tombstone
 from everysite.model.path import below, check_id
 from everysite.model.site import Mapping, Site
 from everysite.model.task import Wish
-from everysite.tracker.contract import Caller, SeenItem
+from everysite.tracker.agent_messages import SeenItem
+from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, held_mapping
 from everysite.tracker.planning import Planner
 

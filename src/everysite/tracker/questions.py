@@ -21,8 +21,9 @@ from everysite.model.element import Element
 from everysite.model.path import canonical
 from everysite.model.replica import Replica, State, state
 from everysite.model.site import Site
-from everysite.tracker.contract import (
-    Caller,
+from everysite.tracker.contract import Caller
+from everysite.tracker.core import Core, read_globals
+from everysite.tracker.messages import (
     Health,
     Ids,
     Log,
@@ -35,7 +36,6 @@ from everysite.tracker.contract import (
     Why,
     WhyAsked,
 )
-from everysite.tracker.core import Core, read_globals
 
 _PAGE = 1000
 

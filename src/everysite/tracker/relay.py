@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from everysite.errors import Cancelled, EverysiteError, NotFound, SiteUnreachable
-from everysite.tracker.contract import Wanted, WantedFile
+from everysite.tracker.agent_messages import Wanted, WantedFile
 
 _BUFFERED = 4 << 20  # bytes in flight for one exchange before its sender has to wait
 _PICK_UP = 15.0  # s a source agent has to begin sending

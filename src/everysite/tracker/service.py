@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 from everysite.errors import EverysiteError
 from everysite.index.contract import Index, Transaction
 from everysite.model.element import Element
+from everysite.tracker import agent_messages
 from everysite.tracker import contract as ops
 from everysite.tracker.access import Access
+from everysite.tracker.agent_messages import Wanted
 from everysite.tracker.announce import AnnounceVerb
-from everysite.tracker.contract import Caller, Operation, Tracker, Wanted
+from everysite.tracker.contract import Caller, Operation, Tracker
 from everysite.tracker.core import REVISION, Core, Limits, allow, serves, wall_clock
 from everysite.tracker.elements import ElementVerbs
 from everysite.tracker.questions import QuestionVerbs
@@ -81,7 +83,7 @@ class Service:
         answer: A = await self._verbs[operation.name](caller, request)
         return answer
 
-    async def _serve(self, caller: Caller, asked: ops.Serve) -> Wanted:
+    async def _serve(self, caller: Caller, asked: agent_messages.Serve) -> Wanted:
         serves(caller, asked.site)
         self._core.last_call[asked.site] = self._core.clock()
         return await self._core.broker.next(asked.site, min(asked.wait_ms, 30_000))

@@ -20,8 +20,9 @@ from everysite.model.element import Element
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
 from everysite.model.task import Task
+from everysite.tracker.agent_messages import Result, Settle, Settled
 from everysite.tracker.announce import Batch
-from everysite.tracker.contract import Caller, Result, Settle, Settled
+from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, held_mapping
 from everysite.tracker.folders import settle_move
 

@@ -16,8 +16,7 @@ from everysite.model.path import below
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
 from everysite.model.task import Holding, Task
-from everysite.tracker.contract import (
-    Caller,
+from everysite.tracker.agent_messages import (
     Check,
     Checked,
     Claim,
@@ -26,10 +25,11 @@ from everysite.tracker.contract import (
     Holds,
     Job,
     LetGo,
-    Nothing,
     Place,
 )
+from everysite.tracker.contract import Caller
 from everysite.tracker.core import REVISION, Core, held_mapping, mapping_of, serves
+from everysite.tracker.messages import Nothing
 
 _LOOK_AHEAD = 4  # due rows looked at per row wanted, when folder moves stand in the way
 

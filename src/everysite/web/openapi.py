@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 import everysite
-from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH, Fetch, Operation
+from everysite.tracker.agent_messages import Fetch
+from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH, Operation
 from everysite.web.bodies import PROGRAMS
 from everysite.web.errors_http import STATUSES
 
