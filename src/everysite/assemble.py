@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,9 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
     from everysite.tracker.service import Service
     from everysite.tracker.tokens import life_span
 
+    # The index's writer thread gives the interpreter lock away at every row; beside a busy loop it waits this long to get
+    # it back. 5 ms, Python's own, made a batch of 1,000 rows take 755 ms instead of 3.
+    sys.setswitchinterval(0.0005)
     limits = Limits(
         batch=settings.api.max_batch,
         lease_ms=round(settings.agent.lease_seconds * 1000),

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -39,9 +40,7 @@ def ended_by_signal(at_once: Callable[[], None] = lambda: None) -> Iterator[asyn
         ended.set()
 
     loop = asyncio.get_running_loop()
-    try:
+    if sys.platform != "win32":  # there Ctrl-C arrives as KeyboardInterrupt
         loop.add_signal_handler(signal.SIGTERM, ended.set)
         loop.add_signal_handler(signal.SIGINT, interrupted)
-    except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
-        pass
     yield ended

@@ -5,7 +5,7 @@ Owns: Content, Element, Tombstone, the names of state keys. Must not know: how t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,10 +17,10 @@ Body = dict[str, Any]
 class Content(msgspec.Struct, frozen=True):
     """What a version of a file is: `size` bytes, `mtime_ns` since 1970, `mode` permission bits, BLAKE3 `digest` (32 bytes)."""
 
-    size: int
-    mtime_ns: int
-    mode: int
-    digest: bytes
+    size: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    mtime_ns: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    mode: Annotated[int, msgspec.Meta(ge=0, le=0o7777)]
+    digest: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
 class Element(msgspec.Struct, frozen=True):
