@@ -76,6 +76,7 @@ def agent_tracker(url: str, token: str, fingerprint: str = "") -> Client:
 @contextlib.asynccontextmanager
 async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
     """A tracker in this process, without doors; ended and its index closed when the block is left."""
+    from everysite.agent.host import host_identity
     from everysite.tracker.core import Limits
     from everysite.tracker.service import Service
     from everysite.tracker.tokens import life_span
@@ -91,7 +92,7 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
     )
     index = open_index(settings)
     try:
-        service = Service(index, limits)
+        service = Service(index, limits, host=host_identity())
         await service.start()
         try:
             yield service

@@ -110,7 +110,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def service(tmp_path: Path, clock: Clock) -> AsyncIterator[Service]:
     index = sqlite.open(str(tmp_path / "index.db"))
-    service = Service(index, Limits(lease_ms=30_000), clock)
+    service = Service(index, Limits(lease_ms=30_000), clock, host="host-here")
     await service.start()
     yield service
     await service.stop()

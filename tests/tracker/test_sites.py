@@ -71,6 +71,12 @@ async def test_two_sites_cannot_share_a_folder(service: Service) -> None:
     await service.call(ADMIN, PUT_SITE, SiteChange("b", create=True, url="file:///data/ab"))
 
 
+async def test_who_joins_on_the_trackers_machine_cannot_take_a_local_folder(service: Service, agents: Agents) -> None:
+    await service.call(ADMIN, PUT_SITE, SiteChange("here", create=True, url="file:///srv/here/"))
+    with pytest.raises(Conflict, match="here"):
+        await agents["tokyo"].ask(HELLO, Hello("tokyo", "host-here", "1", "file:///srv/here/inside/"))
+
+
 async def test_the_same_path_on_two_machines_is_two_folders(service: Service, agents: Agents) -> None:
     paris, tokyo = agents["paris"], agents["tokyo"]
     folder = "file:///data/footage/"

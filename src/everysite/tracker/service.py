@@ -28,7 +28,7 @@ from everysite.tracker.questions import QuestionVerbs
 from everysite.tracker.relay import Broker
 from everysite.tracker.settings import GLOBALS, GLOBALS_KEY
 from everysite.tracker.settle import SettleVerb
-from everysite.tracker.sites import SiteVerbs
+from everysite.tracker.sites import HERE, SiteVerbs
 from everysite.tracker.work import WorkVerbs
 
 R = TypeVar("R")
@@ -42,8 +42,12 @@ _RECLAIM_S = 2.0
 class Service:
     """Start it, ask it as somebody, stop it."""
 
-    def __init__(self, index: Index, limits: Limits | None = None, clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, index: Index, limits: Limits | None = None, clock: Callable[[], int] | None = None, host: str = ""
+    ) -> None:
+        """`clock` answers ms since 1970. `host`: the identity of this machine as agents tell it in their hello."""
         self._core = Core(index, limits or Limits(), clock or wall_clock)
+        self._host = host or None
         self.access = Access(self._core)
         self._work = WorkVerbs(self._core)
         self._verbs = self._bind()
@@ -57,6 +61,7 @@ class Service:
     async def start(self) -> None:
         """Global parameters and the tracker's id exist after the first start; expired work is given back from now on."""
         self._core.tracker_id = await self._core.index.run(lambda tx: _first_start(tx, self._core.clock()))
+        await self._core.index.run(lambda tx: tx.set_meta(HERE, self._host))
         self._core.revision = int(await self._core.index.read(lambda tx: tx.meta(REVISION)) or 0)
         self._reclaiming = asyncio.create_task(self._reclaim(), name="reclaim")
 

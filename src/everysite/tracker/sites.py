@@ -24,6 +24,7 @@ from everysite.tracker.messages import JoinToken, Named, Nothing, SiteChange, Si
 from everysite.tracker.planning import Planner
 from everysite.tracker.settings import check_url, site_of
 
+HERE = "host"  # fact: the tracker's own machine, as its agents call it
 _PAGE = 500  # elements planned anew in one bulk step
 _STATUS_KEYS = (
     frozenset(f"{word}_{work}" for word in ("exit", "last", "stderr") for work in ("emission", "reception", "scan"))
@@ -149,6 +150,8 @@ def store_site(tx: Transaction, element: Element) -> int:
     if renamed is not None:
         raise BadRequest(f"a site keeps its name; remove {renamed.name!r} and add {site.name!r} instead")
     site = tx.sites.put(msgspec.structs.replace(site, id=old.id if old else 0))
+    if element.body.get("agent") == "local" and (host := tx.meta(HERE)):
+        tx.set_meta(f"host:{site.id}", host)
     _put_mappings(tx, site, mappings)
     return bump_revision(tx)
 
