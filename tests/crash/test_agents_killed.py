@@ -88,8 +88,11 @@ class Agent:
                 folders.remove(".everysite")
             for name in names:
                 full = os.path.join(path, name)
-                with open(full, "rb") as file:
-                    data = file.read()
+                try:
+                    with open(full, "rb") as file:
+                        data = file.read()
+                except FileNotFoundError:
+                    continue  # it is being renamed just now
                 found[os.path.relpath(full, self.folder)] = data[:64] if is_whole(data) else b"torn"
         return found
 
@@ -152,7 +155,7 @@ class Author:
         if self._generation % 10 == 0:
             folders = [path for path in self._folder.iterdir() if path.name.startswith("d")]
             chosen = self._dice.choice(folders)
-            chosen.rename(chosen.with_name(f"d{chosen.name.strip('d')}x"))
+            chosen.rename(chosen.with_name(f"{chosen.name}x{self._generation}"))
 
     def _write(self, name: str, data: bytes) -> None:
         path = self._folder / name

@@ -86,7 +86,7 @@ class Bundle:
             return tx.held.get(mapping, names), before, tx.held.with_digest(mapping, digests)
 
         held, before, alike = await self._ground.held.read(unit)
-        folders = _folders(self._claimed.places, self._ground.host)
+        folders = folders_of(self._claimed.places, self._ground.host)
         for arrival, file in zip(arrivals, held, strict=True):
             arrival.held = file
             arrival.held_old = before.get(arrival.old) if arrival.old is not None else None
@@ -152,7 +152,7 @@ class Bundle:
         self._opened = False
 
 
-def _folders(places: dict[str, list[Place]], host: str) -> dict[str, bytes]:
+def folders_of(places: dict[str, list[Place]], host: str) -> dict[str, bytes]:
     """Store url -> folder of the places on this machine."""
     found = {}
     for place in chain.from_iterable(places.values()):

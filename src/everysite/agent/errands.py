@@ -25,6 +25,7 @@ from everysite.disk.walk import files_below
 from everysite.errors import Conflict, EverysiteError, NotFound, Refused, SiteUnreachable, StaleLease
 from everysite.index.contract import HeldFile, Transaction
 from everysite.model.path import Name, name_in, to_text
+from everysite.observe import packages
 from everysite.observe.hashing import Failed, Looked, look, look_at, matches
 from everysite.tracker.agent_messages import Job, Result
 
@@ -116,7 +117,12 @@ class Errands:
     async def _note_move(self, old: Name, new: Name, moved: list[tuple[bytes, bytes]] | None) -> None:
         mapping = self._ground.mapping.id
         if moved is None:
-            await self._ground.held.run(lambda tx: tx.held.move_folder(mapping, old, new))
+
+            def whole(tx: Transaction) -> None:
+                tx.held.move_folder(mapping, old, new)
+                packages.moved(tx, mapping, old, new)
+
+            await self._ground.held.run(whole)
             return
         for at in range(0, len(moved), _STEP):
             step = moved[at : at + _STEP]

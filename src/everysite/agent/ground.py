@@ -10,6 +10,7 @@ import asyncio
 import threading
 from dataclasses import dataclass, field
 
+from everysite.agent.gate import Gate
 from everysite.agent.health import Health
 from everysite.agent.holding import Holder
 from everysite.agent.journal import Journal
@@ -36,4 +37,5 @@ class Ground:
     reporter: Reporter
     options: Options
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    gate: Gate = field(default_factory=Gate)  # of the workers
     stop: threading.Event = field(default_factory=threading.Event)

@@ -9,6 +9,7 @@ note is made beforehand: at the next start whatever lies under those names with 
 
 from __future__ import annotations
 
+import shutil
 import stat
 import threading
 import time
@@ -68,6 +69,14 @@ class Journal:
 
         await self._held.run(unit)
 
+    async def open_folder(self, stage: bytes) -> None:
+        """To be called before a folder is staged."""
+        await self._held.run(lambda tx: tx.held.stage(self._mapping, [stage]))
+
+    async def close_folder(self, stage: bytes) -> None:
+        """The staged folder is gone, or has its own name."""
+        await self._held.run(lambda tx: tx.held.unstage(self._mapping, [stage]))
+
     async def recover(self, pages: int) -> int:
         """After a start: hold what arrived, remove stages. Answers how many stages went. Raises SiteUnreachable."""
 
@@ -112,6 +121,9 @@ def _remove(root: Root, name: bytes) -> bool:
     try:
         folder = root.folder(above)
         found = folder.stat(leaf)
+        if stat.S_ISDIR(found.st_mode):
+            shutil.rmtree(folder.full(leaf))
+            return True
         if found.st_size >= _KEEP_SIZE and found.st_mtime > time.time() - _KEEP_S:
             return False
         folder.unlink(leaf)

@@ -17,6 +17,7 @@ from everysite.disk.threads import in_thread
 from everysite.errors import EverysiteError, SiteUnreachable, StaleLease, Transient
 from everysite.model.path import key_of
 from everysite.model.site import Globals
+from everysite.observe.packages import Matches
 from everysite.observe.scan import scan
 from everysite.observe.scanned import Scanned, describe, last_lines
 from everysite.observe.walk import Skip
@@ -72,7 +73,14 @@ class Rounds:
                 return await ground.link.call(ANNOUNCE, Announce(ground.mapping.id, epoch, items, first))
 
             done = await scan(
-                ground.root, ground.mapping, ground.held, announce, skip=skip, turn=ground.turn, stop=self._stop
+                ground.root,
+                ground.mapping,
+                ground.held,
+                announce,
+                skip=skip,
+                turn=ground.turn,
+                stop=self._stop,
+                packages=packages_of(ground),
             )
         except StaleLease:
             ground.holder.lose(epoch)
@@ -106,6 +114,15 @@ class Rounds:
             "scan", done.exit_code, last_lines(done), scan_duration=round(done.seconds, 3),
             lastConnectionAttempt=now, lastConnectionSuccess=now, **space,
         )  # fmt: skip
+
+
+def packages_of(ground: Ground) -> Matches | None:
+    """Which folders are packages by the site's patterns. Raises BadRequest for one nobody can read."""
+    policy, prefix = ground.mapping.policy, ground.mapping.prefix
+    if not (policy.enable_discovery_packages and policy.package_patterns):
+        return None
+    matches = filters.packages(policy.package_patterns)
+    return lambda folder: matches(key_of(folder, prefix, package=True))
 
 
 def skip_of(ground: Ground, globals: Globals) -> Skip | None:

@@ -20,9 +20,10 @@ from everysite.decide.plan import covering
 from everysite.disk.faults import explain
 from everysite.disk.folders import Root
 from everysite.disk.reading import changed, open_file, unchanged
-from everysite.disk.threads import in_thread
+from everysite.disk.threads import in_thread, stoppable
 from everysite.errors import EverysiteError, NotFound, SourceChanged, Transient
-from everysite.model.path import name_in
+from everysite.model.path import is_package, name_in
+from everysite.observe.packages import encode, held_parts, look_at_package, part
 from everysite.tracker.agent_messages import Serve, Wanted, WantedFile
 from everysite.tracker.contract import SERVE
 from everysite.transfer import frames
@@ -66,13 +67,32 @@ class Server:
     async def _records(self, files: Sequence[WantedFile], faults: list[EverysiteError]) -> AsyncIterator[bytes]:
         grounds = self._grounds()
         for hop in _hops(files):
-            if len(hop) == 1 and _size(hop[0][1]) > _SMALL:
+            if is_package(hop[0][1].path):
+                for record in await self._parts(grounds, *hop[0], faults):
+                    yield record
+            elif len(hop) == 1 and _size(hop[0][1]) > _SMALL:
                 async for record in self._large(grounds, *hop[0], faults):
                     yield record
             else:
                 for record in await in_thread(_read_small, grounds, hop, faults):
                     yield record
         yield frames.finished(len(files))
+
+    async def _parts(
+        self, grounds: Sequence[Ground], number: int, wanted: WantedFile, faults: list[EverysiteError]
+    ) -> list[bytes]:
+        """The list of a package's parts, as a file of its own."""
+        try:
+            ground, folder = _locate(grounds, wanted.path)
+            held = await ground.held.read(lambda tx: held_parts(tx, ground.mapping.id, folder), scan=True)
+            there = await stoppable(ground.stop, look_at_package, ground.root, folder, held, ground.stop)
+            if not there:
+                raise NotFound(f"{wanted.path}: there is no such folder, or no file in it")
+        except EverysiteError as err:
+            faults.append(err)
+            return [frames.failed(number, err)]
+        data = encode([part(name, file) for name, file in there.items()])
+        return list(frames.whole(number, 0, 0o644, data, blake3(data).digest()))
 
     async def _large(
         self, grounds: Sequence[Ground], number: int, wanted: WantedFile, faults: list[EverysiteError]
@@ -106,12 +126,13 @@ def _hops(files: Sequence[WantedFile]) -> Iterator[list[tuple[int, WantedFile]]]
     room = _HOP_BYTES
     for number, wanted in enumerate(files):
         size = _size(wanted)
-        if hop and (size > room or len(hop) >= _HOP_FILES or size > _SMALL):
+        single = size > _SMALL or is_package(wanted.path)
+        if hop and (size > room or len(hop) >= _HOP_FILES or single):
             yield hop
             hop, room = [], _HOP_BYTES
         hop.append((number, wanted))
         room -= size
-        if size > _SMALL:
+        if single:
             yield hop
             hop, room = [], _HOP_BYTES
     if hop:

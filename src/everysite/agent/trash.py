@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 
+from everysite.disk.faults import explain
 from everysite.disk.landing import Landing
 from everysite.errors import Conflict, SiteUnreachable
+from everysite.model.path import to_text
 from everysite.observe.findings import OWN
 
 _TWINS = 1000  # files of one path deleted on one day before something must be wrong
@@ -31,3 +33,24 @@ def discard(landing: Landing, name: bytes) -> bytes:
         except SiteUnreachable:
             raise
     raise last
+
+
+def discard_folder(landing: Landing, folder: bytes, name: bytes = b"") -> bytes:
+    """Move a folder to the trash, as `name` (its own when empty); where it is now. Blocking. Raises as `discard`."""
+    day = OWN + b"/trash/" + time.strftime("%Y-%m-%d").encode()
+    root = landing.root
+    for twin in range(_TWINS):
+        to = (day + b".%d" % twin if twin else day) + b"/" + (name or folder)
+        above, _, leaf = to.rpartition(b"/")
+        place = root.folder(above, make=True)
+        old_above, _, old_leaf = folder.rpartition(b"/")
+        old = root.folder(old_above)
+        try:
+            root.system.rename_new(old.prefix + old_leaf, place.prefix + leaf, old.fd, place.fd)
+        except FileExistsError:
+            continue
+        except OSError as err:
+            raise explain(err, old.full(old_leaf), "moving it to the trash") from err
+        root.touched |= {above, old_above}
+        return to
+    raise Conflict(f"{to_text(folder)}: the trash is full of its twins; empty it")

@@ -12,10 +12,12 @@ import logging
 from collections.abc import Sequence
 
 from everysite.agent.arrival import failure
-from everysite.agent.bundle import Bundle
+from everysite.agent.bundle import Bundle, folders_of
 from everysite.agent.errands import Errands, Show
 from everysite.agent.ground import Ground
+from everysite.agent.packages import Packages
 from everysite.errors import Cancelled, EverysiteError, SiteUnreachable, StaleLease, Transient
+from everysite.model.path import is_package
 from everysite.tracker.agent_messages import Check, Claim, Claimed, Job, Result, Settle
 from everysite.tracker.contract import CHECK, CLAIM, SETTLE
 
@@ -30,6 +32,7 @@ class Worker:
     def __init__(self, ground: Ground, page: int) -> None:
         self._ground, self._page = ground, page
         self._errands = Errands(ground)
+        self._packages = Packages(ground)
         self._draining = asyncio.Event()
         self._waiting: asyncio.Task[Claimed] | None = None
         self.settled = 0
@@ -78,8 +81,15 @@ class Worker:
 
     async def _work(self, claimed: Claimed, epoch: int) -> None:
         """Carry a claim out and settle it. Raises StaleLease, Transient."""
-        holder = self._ground.holder
-        holder.open(claimed.lease)
+        gate = self._ground.gate
+        self._ground.holder.open(claimed.lease)
+        try:
+            async with gate.alone() if any(job.kind == "move" for job in claimed.jobs) else gate.together():
+                await self._work_inside(claimed, epoch)
+        finally:
+            self._ground.holder.close(claimed.lease)
+
+    async def _work_inside(self, claimed: Claimed, epoch: int) -> None:
         results: list[Result] = []
         fault: EverysiteError | None = None
         try:
@@ -93,10 +103,7 @@ class Worker:
             pass  # what is not named waits again
         except EverysiteError as err:
             fault = err  # what was done before it counts
-        try:
-            await self._settle(claimed.lease, epoch, results)
-        finally:
-            holder.close(claimed.lease)
+        await self._settle(claimed.lease, epoch, results)
         if fault is not None:
             raise fault
 
@@ -121,6 +128,9 @@ class Worker:
 
     async def _one(self, kind: str, job: Job, claimed: Claimed, show: Show) -> Result:
         try:
+            if kind == "package":
+                folders = folders_of(claimed.places, self._ground.host)
+                return await self._packages.carry_out(job, claimed, show, folders)
             if kind == "absent":
                 return await self._errands.absent(job, show)
             return await self._errands.move(job, show)
@@ -152,10 +162,11 @@ class Worker:
 
 
 def _runs(jobs: Sequence[Job]) -> list[tuple[str, list[Job]]]:
-    """Jobs of one kind that follow one another."""
+    """Jobs of one kind that follow one another; a package is a kind of its own."""
     runs: list[tuple[str, list[Job]]] = []
     for job in jobs:
-        if not runs or runs[-1][0] != job.kind:
-            runs.append((job.kind, []))
+        kind = "package" if is_package(job.path) and job.kind != "move" else job.kind
+        if not runs or runs[-1][0] != kind:
+            runs.append((kind, []))
         runs[-1][1].append(job)
     return runs

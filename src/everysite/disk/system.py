@@ -24,6 +24,7 @@ NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO must not wait for its other end
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _RENAME_NOREPLACE = 1  # linux/fs.h
+_RENAME_EXCHANGE = 2
 _UNABLE = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY, errno.EPERM, errno.EBADF}
 _BUFFER = 1 << 20  # stays in the second-level cache between the read and the write
 
@@ -59,6 +60,10 @@ class System:
         if os.name != "nt" and _there(new, new_fd):  # Windows' rename refuses by itself
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+
+    def exchange(self, one: bytes, other: bytes, fd: int | None) -> bool:
+        """Swap two names in one step. False: not able, nothing done."""
+        return False
 
     def sync_folder(self, fd: int | None, path: bytes) -> None:
         """Make the names in a folder durable, where folders can be opened at all."""
@@ -120,6 +125,15 @@ class Linux(System):
                 return done + super().copy_range(source, target, count - done)
             done += step
         return done
+
+    def exchange(self, one: bytes, other: bytes, fd: int | None) -> bool:
+        if self._renameat2 is None or fd is None:
+            return False
+        if not self._renameat2(fd, one, fd, other, _RENAME_EXCHANGE):
+            return True
+        if ctypes.get_errno() not in _UNABLE:
+            _raise_errno()
+        return False
 
     def rename_new(self, old: bytes, new: bytes, old_fd: int | None, new_fd: int | None) -> None:
         if self._renameat2 is not None and old_fd is not None and new_fd is not None:

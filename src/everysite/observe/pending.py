@@ -10,7 +10,6 @@ known to the tracker for ever and to us not at all. The note says which paths th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 import msgspec
 
@@ -18,38 +17,49 @@ from everysite.index.contract import Index, Transaction
 
 
 class Note(msgspec.Struct, frozen=True):
-    """`files`: paths being told. `folder`: (old, new) of a folder rename being told."""
+    """`files`: paths being told. `folder`: (old, new) of a folder rename being told. `packages`: their folders."""
 
     files: list[bytes] = []
     folder: tuple[bytes, bytes] | None = None
+    packages: list[bytes] = []
 
 
 class Pending:
-    """The note of one mapping."""
+    """The note of one mapping. Files of a former note are carried along until each is held again, or told to be gone."""
 
     def __init__(self, held: Index, mapping: int) -> None:
         self._held, self._mapping = held, mapping
         self._key = f"announcing:{mapping}"
+        self._carried: list[bytes] = []
 
     async def write(self, note: Note) -> None:
         """To be called before the announcement."""
-        text = msgspec.json.encode(note).decode()
+        text = _text(msgspec.structs.replace(note, files=self._carried + note.files))
         await self._held.run(lambda tx: tx.set_meta(self._key, text))
 
     def clear(self, tx: Transaction) -> None:
         """To be called in the unit that writes the answer down."""
-        tx.set_meta(self._key, None)
+        tx.set_meta(self._key, _text(Note(self._carried)) if self._carried else None)
 
-    async def read(self) -> Note | None:
-        """What a killed scan was about to tell; None: nothing."""
+    async def read(self) -> Note:
+        """What a scan that was killed was about to tell."""
         text = await self._held.read(lambda tx: tx.meta(self._key))
-        return msgspec.json.decode(text, type=Note) if text else None
+        note = msgspec.json.decode(text, type=Note) if text else Note()
+        self._carried = note.files
+        return note
 
-    async def lost(self, root: bytes, files: Sequence[bytes]) -> list[bytes]:
-        """Those of these paths that are neither held nor there: the tracker has to be told that they are gone."""
-        known = await self._held.read(lambda tx: tx.held.get(self._mapping, files))
-        return [
-            name
-            for name, file in zip(files, known, strict=True)
-            if file is None and not os.path.lexists(root + b"/" + name)
-        ]
+    async def lost(self, root: bytes) -> list[bytes]:
+        """Carried paths that are neither held nor there: the tracker has to be told that they are gone. Those that are
+        there and not held stay carried."""
+        if not self._carried:
+            return []
+        names = self._carried
+        known = await self._held.read(lambda tx: tx.held.get(self._mapping, names))
+        unknown = [name for name, file in zip(names, known, strict=True) if file is None]
+        lost = [name for name in unknown if not os.path.lexists(root + b"/" + name)]
+        self._carried = [name for name in unknown if name not in set(lost)]
+        return lost
+
+
+def _text(note: Note) -> str:
+    return msgspec.json.encode(note).decode()

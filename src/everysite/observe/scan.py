@@ -26,6 +26,8 @@ from everysite.model.site import Mapping
 from everysite.observe import rootguard
 from everysite.observe.findings import Findings
 from everysite.observe.hashing import Failed, Looked, look_at_all, matches, passing, stats_of
+from everysite.observe.package_scan import PackageScan
+from everysite.observe.packages import Matches, Owners, known, moved
 from everysite.observe.pending import Note, Pending
 from everysite.observe.renames import Renames
 from everysite.observe.scanned import Scanned
@@ -51,12 +53,15 @@ async def scan(
     skip: Skip | None = None,
     turn: asyncio.Lock | None = None,
     stop: threading.Event | None = None,
+    packages: Matches | None = None,
 ) -> Scanned:
-    """Find and tell what changed below `root` since the last scan.
+    """Find and tell what changed below `root` since the last scan. `packages`: which folders are, next to those known.
 
     Raises SiteUnreachable (the folder is not there), Cancelled (`stop` was set), and what `announce` raises.
     """
-    return await _Scan(root, mapping, held, announce, skip, turn or asyncio.Lock(), stop or threading.Event()).run()
+    return await _Scan(
+        root, mapping, held, announce, skip, turn or asyncio.Lock(), stop or threading.Event(), packages
+    ).run()
 
 
 async def forget(mapping: int, held: Index) -> None:
@@ -81,7 +86,11 @@ class _Scan:
         skip: Skip | None,
         turn: asyncio.Lock,
         stop: threading.Event,
+        packages: Matches | None,
     ) -> None:
+        self._matches = packages
+        self._owners = Owners(lambda folder: False)
+        self._touched: set[bytes] = set()  # packages that changed inside
         self._root, self._mapping, self._held, self._announce = root, mapping, held, announce
         self._skip, self._turn, self._stop = skip, turn, stop
         self._pending = Pending(held, mapping.id)
@@ -96,11 +105,15 @@ class _Scan:
         identity = await self._begin()
         await self._make_up()
         findings = await self._walk()
+        await self._know_packages()
         await self._rename_folders(findings)
+        self._set_packages_aside(findings)
         renames = Renames(findings.gone)
         await self._tell_changed(findings, renames)
         await in_thread(rootguard.check, self._root, identity, True)  # it may have been unmounted meanwhile
+        await self._tell_packages()
         await self._tell_gone(findings, renames)
+        await self._tell_lost()
         await self._end(findings, identity)
         self._list_errors(findings)
         return Scanned(
@@ -119,27 +132,34 @@ class _Scan:
         return await in_thread(rootguard.check, self._root, known, holds)
 
     async def _make_up(self) -> None:
-        """Tell what a scan that was killed may have left untold."""
+        """Tell again what a scan that was killed may have left half told."""
         note = await self._pending.read()
-        if note is None:
-            return
         async with self._turn:
             if note.folder is not None:
                 await self._rename_folder(*note.folder)
-            lost = await self._pending.lost(self._root, note.files)
+            for folder in note.packages:
+                await self._package_scan().tell(folder)
+
+    async def _tell_lost(self) -> None:
+        """What that scan may have told and what has gone since: nothing but the note knows of it."""
+        async with self._turn:
+            lost = await self._pending.lost(self._root)
             if lost:
                 await self._call([SeenItem(self._key(path)) for path in lost])
             await self._held.run(self._pending.clear)
 
     async def _end(self, findings: Findings, identity: str) -> None:
-        """Folders whose differences are all told need no second look while their fingerprint stays."""
-        marks = [(path, mark) for path, mark in findings.marks.items() if path not in self._untold]
+        """Folders whose differences are all told need no second look while their fingerprint stays; the others are known
+        by their inode, so that a rename is seen as one."""
+        marks = [
+            (path, inode, b"" if self._untold_in(path) else mark) for path, (inode, mark) in findings.marks.items()
+        ]
         for at in range(0, len(marks), _FOLDERS):
-            step = marks[at : at + _FOLDERS]
+            step = [HeldFolder(*mark) for mark in marks[at : at + _FOLDERS]]
 
-            def unit(tx: Transaction, step: Sequence[tuple[bytes, tuple[int, bytes]]] = step) -> None:
-                for path, (inode, fingerprint) in step:
-                    tx.held.put_folder(self._mapping.id, HeldFolder(path, inode, fingerprint))
+            def unit(tx: Transaction, step: Sequence[HeldFolder] = step) -> None:
+                for folder in step:
+                    tx.held.put_folder(self._mapping.id, folder)
 
             await self._held.run(unit, "bulk")
 
@@ -148,6 +168,9 @@ class _Scan:
             tx.set_meta(self._meta(_DONE), "1")
 
         await self._held.run(done)
+
+    def _untold_in(self, folder: bytes) -> bool:
+        return folder in self._untold or self._owners.of(folder) in self._touched
 
     def _meta(self, fact: str) -> str:
         return f"{fact}:{self._mapping.id}"
@@ -188,6 +211,10 @@ class _Scan:
         findings.refresh(await self._held.read(lambda tx: tx.held.folders(self._mapping.id), scan=True))
 
     async def _rename_folder(self, old: bytes, new: bytes) -> None:
+        inside = {owner for path in (old, new) if (owner := self._owners.of(path.rpartition(b"/")[0]))}
+        if inside:
+            self._touched |= inside  # what moves within, into or out of a package is no rename of its own
+            return
         item = SeenItem(self._key(new) + "/", was=self._key(old) + "/")
         await self._pending.write(Note(folder=(old, new)))
         try:
@@ -200,9 +227,39 @@ class _Scan:
 
         def unit(tx: Transaction) -> None:
             tx.held.move_folder(self._mapping.id, old, new)
+            moved(tx, self._mapping.id, old, new)
             self._pending.clear(tx)
 
         await self._held.run(unit)
+        await self._know_packages()
+
+    # --- packages ---
+
+    async def _know_packages(self) -> None:
+        names = await self._held.read(lambda tx: known(tx, self._mapping.id))
+        matches = self._matches
+        self._owners = Owners(lambda folder: folder in names or (matches is not None and matches(folder)))
+
+    def _set_packages_aside(self, findings: Findings) -> None:
+        """What differs below a package is no difference of its own."""
+        for paths in ([path for path, _ in findings.changed], findings.gone):
+            self._touched |= {owner for path in paths if (owner := self._owners.of_file(path))}
+        if self._touched:
+            findings.changed = [(path, size) for path, size in findings.changed if not self._owners.of_file(path)]
+            findings.gone = {path: file for path, file in findings.gone.items() if not self._owners.of_file(path)}
+
+    async def _tell_packages(self) -> None:
+        for folder in sorted(self._touched):
+            self._check_stopped()
+            async with self._turn:
+                fault = await self._package_scan().tell(folder)
+            if fault is not None and passing(fault):
+                self._unsettled += 1
+            elif fault is not None:
+                self._fault(folder + b"/", str(fault))
+
+    def _package_scan(self) -> PackageScan:
+        return PackageScan(self._root, self._mapping, self._held, self._pending, self._call, self._stop)
 
     # --- files ---
 
