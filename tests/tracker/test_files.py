@@ -143,6 +143,18 @@ async def test_destination_keys_and_priority(service: Service, agents: Agents) -
     assert await agents["montreal"].work() == ["present /low"]
 
 
+async def test_a_change_that_is_told_needs_no_scan(service: Service, agents: Agents) -> None:
+    await agents["paris"].announce(seen("/a", "one"))
+    await agents["tokyo"].work()
+    await service.call(ADMIN, UPDATE, Items([{"_id": "/a", "file_mtime": 1_900_000_000_000}]))
+    told = await service.call(ADMIN, WHY, WhyAsked("/a", "tokyo"))
+    assert (told.state, "paris looks at it first" in told.sentence) == ("outdated", True)
+    claimed = await agents["paris"].claim()
+    assert [(j.kind, j.path) for j in claimed.jobs] == [("inspect", "/a")]
+    await agents["paris"].settle(claimed, Result("/a", claimed.jobs[0].gen, True, content("two")))
+    assert [j.content for j in (await agents["tokyo"].claim()).jobs] == [content("two")]
+
+
 async def test_a_missing_file_is_error_23_and_heals(service: Service, agents: Agents, clock: Clock) -> None:
     await service.call(ADMIN, PUBLISH, Items([{"_id": "/a", "comment": "", "origin": "paris"}]))
     claimed = await agents["paris"].claim()

@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """PATH..., --origin, --to, --comment, --priority, --wait."""
     parser.add_argument("paths", metavar="PATH", nargs="+", help="like /shots/010.exr, or a file in the site's folder")
     parser.add_argument("--origin", metavar="SITE", required=True, help="where the files are")
+    parser.add_argument("--changed", action="store_true", help="they are tracked already and have new content")
     parser.add_argument("--comment", metavar="TEXT", default="", help="kept with the files")
     parser.add_argument("--priority", metavar="N", type=int, help="higher goes first (default 0)")
     parser.add_argument("--to", metavar="SITE", action="append", default=[], help="only to this site (again for more)")
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     """Publish, say which were tracked already, wait."""
     from everysite.errors import BadRequest
 
+    if args.changed and (args.to or args.priority is not None):
+        raise BadRequest("--changed says that there is new content; where a file goes is changed by its own keys")
     if args.timeout is not None and not args.wait:
         raise BadRequest("--timeout is for --wait; give both or none")
     return talk(args, lambda client: _publish(client, args))
@@ -48,17 +51,22 @@ def run(args: argparse.Namespace) -> int:
 
 async def _publish(client: Client, args: argparse.Namespace) -> int:
     from everysite.cli.output import show_json
-    from everysite.tracker.contract import PUBLISH, SITE, SITES
+    from everysite.tracker.contract import PUBLISH, SITE, SITES, UPDATE
     from everysite.tracker.messages import Items, Named, Nothing
 
     origin = await client.call(SITE, Named(args.origin))
     for site in args.to:
         await client.call(SITE, Named(site))  # NotFound before anything is written
     keys = [path_of(path, origin) for path in args.paths]
-    published = await client.call(PUBLISH, Items([_body(key, origin.name, args) for key in keys]))
-    tracked = [key for key, item in zip(keys, published.items, strict=True) if item is None]
+    if args.changed:
+        items = (await client.call(UPDATE, Items([_news(key, args) for key in keys]))).items
+        hint = "is not tracked yet; leave --changed out to publish it"
+    else:
+        items = (await client.call(PUBLISH, Items([_body(key, origin.name, args) for key in keys]))).items
+        hint = "is tracked already; with new content, publish it with --changed"
+    tracked = [key for key, item in zip(keys, items, strict=True) if item is None]
     for key in tracked:
-        complain("publish", f"{key} is tracked already; 'everysite log {key}' tells more")
+        complain("publish", f"{key} {hint}")
     new = [key for key in keys if key not in tracked]
     arrived = True
     if args.wait and new:
@@ -105,6 +113,12 @@ def _body(key: str, origin: str, args: argparse.Namespace) -> dict[str, Any]:
     if args.to:
         body |= {"syncEverywhere": False, **{f"sync_{site}": True for site in args.to}}
     return body
+
+
+def _news(key: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Writing `file_mtime` (ms) tells the tracker to have the origin look at the file at once."""
+    body: dict[str, Any] = {"_id": key, "file_mtime": time.time_ns() // 1_000_000}
+    return body | ({"comment": args.comment} if args.comment else {})
 
 
 async def _wait(client: Client, args: argparse.Namespace, keys: list[str], sites: list[str]) -> bool:

@@ -25,6 +25,7 @@ class Situation(msgspec.Struct, frozen=True):
     `mapping` covers the path; `task` and `replica` are those of this file there; `before` is the task it waits for
     (`decide.tasks.blocked`). `ahead_*` count what runs first. `online`: the agent is there now, `agent_seen`: its last
     call. `halted`: why all work of the site stands still. `origin_online`: somebody who has the content can be reached.
+    `looking`: the origin was told that the file has changed, and has not looked at it yet.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Situation(msgspec.Struct, frozen=True):
     agent_seen: int = 0
     halted: str = ""
     origin_online: bool = True
+    looking: bool = False
 
 
 def when(ms: int) -> str:
@@ -105,6 +107,13 @@ def _there(s: Situation) -> str:
         return _failed(s, s.task, "read at", f"{site}, its origin")
     if origin:
         return f"{s.path} comes from {site}: it is the origin"
+    if s.looking and element.content is not None:
+        has = (
+            f"{site} has the content of {when(row.synced)}"
+            if row is not None and row.synced
+            else f"{site} comes after that"
+        )
+        return f"{s.path} is said to have changed, so {_origin(element)} looks at it first; {has}"
     if row is not None and row.synced and row.gen >= element.gen and not element.body.get(GONE):
         return f"{s.path} is at {site} and current since {when(row.synced)}"
     return ""

@@ -28,6 +28,8 @@ from everysite.tracker.settings import GLOBALS_KEY, check_globals
 from everysite.tracker.sites import SiteVerbs, is_site, store_site
 from everysite.tracker.states import apply_state, compose, take_apart
 
+_TOLD = ("time", "file_mtime", "file_size")  # writing one of these says that the content has changed at the origin
+
 
 class ElementVerbs:
     """The verbs of elements. Each request is one unit of work with a result per item."""
@@ -158,6 +160,8 @@ class _Change:
         self._configure(saved)
         if saved.is_file:
             self._replan(saved, states, changed.content is None and element.content is not None)
+            if any(body.get(key) != element.body.get(key) for key in _TOLD):
+                self.planner.look_again(saved)
         self.answer += compose(self.tx, [saved])
 
     def _guard(self, element: Element, item: Body) -> None:

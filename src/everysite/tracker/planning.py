@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from everysite.decide.plan import GONE, covering, plan, plan_inspect
+from everysite.decide.targets import priority
 from everysite.index.contract import Transaction
 from everysite.model.element import Element
 from everysite.model.replica import Replica
@@ -74,9 +75,16 @@ class Planner:
     def cancel(self, paths: dict[int, list[str]]) -> None:
         """Remove what waits for these paths by mapping; what is claimed is left to its holder, who will be refused."""
         for mapping, keys in paths.items():
-            waiting = [t.path for t in self.tx.tasks.get(mapping, keys) if t is not None and not t.lease]
-            if waiting:
-                self.tx.tasks.done(mapping, waiting)
+            rows = [t for t in self.tx.tasks.get(mapping, keys) if t is not None]
+            self.tx.tasks.done(mapping, [t.path for t in rows if not t.lease and t.kind != "inspect"])
+
+    def look_again(self, element: Element) -> None:
+        """Somebody said that the content has changed at its origin: its agent looks, without waiting for a scan."""
+        mapping = covering(self.mappings, element.origin, element.key)
+        if mapping is not None:
+            self.add(
+                [Wish(mapping.id, element.key, "inspect", element.id, element.gen, priority=priority(element.body))]
+            )
 
     def forsake(self, keys: Sequence[str]) -> None:
         """These paths are no files any longer (they were renamed, or deleted everywhere). A copy under way to one of them is
@@ -90,9 +98,7 @@ class Planner:
         return plan_inspect(element, mapping) if element.content is None else None
 
     def _places(self, element: Element) -> Iterable[Mapping]:
-        if len(self.mappings) == len(
-            self.sites
-        ):  # one mapping a site, the usual case: no search for the longest prefix
-            return self.mappings
+        if len(self.mappings) == len(self.sites):
+            return self.mappings  # one a site, the usual case: no search for the longest prefix
         found = (covering(self.mappings, site, element.key) for site in self.sites)
         return [m for m in found if m is not None]

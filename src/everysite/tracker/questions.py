@@ -167,6 +167,8 @@ def _why(core: Core, tx: Transaction, asked: WhyAsked, now: int) -> Why:
         shown = "origin"
     elif not verdict.wanted and copied == "missing":
         shown = "not wanted"
+    elif situation.looking and copied == "current":
+        shown = "outdated"
     return Why(why(situation), shown)
 
 
@@ -193,6 +195,7 @@ def _at_site(core: Core, tx: Transaction, situation: Situation, site: Site, elem
         agent_seen=core.last_call.get(site.name, 0),
         halted=_halted(tx, site),
         origin_online=any(core.present(name) for name in having),
+        looking=any(t.kind == "inspect" for t in tx.tasks.of_element(element.id)),
     )
 
 
