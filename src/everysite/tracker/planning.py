@@ -78,13 +78,12 @@ class Planner:
             rows = [t for t in self.tx.tasks.get(mapping, keys) if t is not None]
             self.tx.tasks.done(mapping, [t.path for t in rows if not t.lease and t.kind != "inspect"])
 
-    def look_again(self, element: Element) -> None:
-        """Somebody said that the content has changed at its origin: its agent looks, without waiting for a scan."""
-        mapping = covering(self.mappings, element.origin, element.key)
-        if mapping is not None:
-            self.add(
-                [Wish(mapping.id, element.key, "inspect", element.id, element.gen, priority=priority(element.body))]
-            )
+    def look_again(self, elements: Sequence[Element]) -> None:
+        """Somebody said that their content has changed at the origin: its agent looks, without waiting for a scan."""
+        found = [(e, covering(self.mappings, e.origin, e.key)) for e in elements]
+        self.add(
+            [Wish(m.id, e.key, "inspect", e.id, e.gen, priority=priority(e.body)) for e, m in found if m is not None]
+        )
 
     def forsake(self, keys: Sequence[str]) -> None:
         """These paths are no files any longer (they were renamed, or deleted everywhere). A copy under way to one of them is
