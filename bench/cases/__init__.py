@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cases import big_file, changed, changed_named, first_copy, no_change, rename
+from bench.cases import big_file, changed, changed_named, first_copy, live_named, no_change, publish, rename
 from bench.measure import Case
 
 CASES: tuple[Case, ...] = (
@@ -12,5 +12,7 @@ CASES: tuple[Case, ...] = (
     Case("changed-100-named", changed_named.run),
     Case("rename", rename.run),
     Case("big-file", big_file.run),
+    Case("changed-100-live", live_named.run),
+    Case("publish", publish.run),
 )
 """In the order they run."""
