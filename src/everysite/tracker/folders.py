@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from everysite.decide.announce import left_behind
 from everysite.decide.elements import stamped
-from everysite.decide.plan import covering
+from everysite.decide.plan import GONE, covering
 from everysite.errors import PathRefused
 from everysite.index.contract import Event, Transaction
 from everysite.model.element import Element, Tombstone
@@ -24,6 +24,7 @@ from everysite.tracker.core import Core, held_mapping
 from everysite.tracker.planning import Planner
 
 _STEP = 250  # elements in one bulk step
+_PAGE = 1000  # rows looked at in one bulk step
 
 
 async def move_folder(core: Core, caller: Caller, mapping: int, epoch: int, item: SeenItem) -> int:
@@ -80,7 +81,7 @@ def _leave_behind(tx: Transaction, site: Site, planner: Planner, saved: list[Ele
             tx.replicas.put(at)
         replicas[element.id] = at
         current = {r.site for r in at if r.synced and r.gen >= element.gen}
-        if any(s != site.id and s not in current for s in planner.sites):
+        if element.body.get(GONE) or any(s != site.id and s not in current for s in planner.sites):
             behind.append(element)
     planner.forsake(list(was.values()))
     planner.wish(behind, replicas)
@@ -94,9 +95,26 @@ def _wish_moves(planner: Planner, site: Site, old: str, new: str) -> None:
     planner.add([Wish(m.id, new, "move", source=old) for m in found if m is not None and takes(m)])
 
 
-def settle_move(tx: Transaction, site: Site, old: str, new: str, after: str, limit: int) -> str | None:
-    """The folder has its new name at this site: copies there no longer lie behind. Answers where to go on, None at the end."""
-    page = tx.elements.under(new, after, limit)
-    rows = [r for rs in tx.replicas.of([e.id for e in page]).values() for r in rs if r.site == site.id]
-    tx.replicas.put([replace(r, at="") for r in rows if r.at.startswith(old)])
-    return page[-1].key if len(page) == limit else None
+def settle_move(
+    tx: Transaction, site: Site, mapping: int, old: str, new: str, after: int
+) -> tuple[int | None, set[int]]:
+    """The folder has its new name at this site: copies that lay below the old one lie below the new one now, and whatever
+    waits for them is wished anew. Answers the element to go on after (None: the end) and the mappings to wake.
+
+    All rows of the site are looked at: their elements may have been renamed again since. To be called while the move's
+    own row still holds back everything that overlaps it.
+    """
+    rows = tx.replicas.at_site(site.id, after, _PAGE)
+    moved = [r for r in rows if r.at.startswith(old)]
+    planner = Planner(tx)
+    if moved:
+        elements = tx.elements.by_id([r.element for r in moved])
+        lies = {r.element: new + r.at[len(old) :] for r in moved if r.element in elements}
+        here = {i for i, path in lies.items() if elements[i].key == path}
+        tx.replicas.put(
+            [replace(r, at="" if r.element in here else lies[r.element]) for r in moved if r.element in lies]
+        )
+        planner.cancel({mapping: [r.at for r in moved]})
+        waiting = {t.element for t in tx.tasks.get(mapping, [elements[i].key for i in here]) if t is not None}
+        planner.wish([e for i, e in elements.items() if i not in here or i in waiting or e.body.get(GONE)])
+    return (rows[-1].element if len(rows) == _PAGE else None), planner.woken

@@ -23,11 +23,10 @@ from everysite.model.task import Task
 from everysite.tracker.agent_messages import Result, Settle, Settled
 from everysite.tracker.announce import Batch
 from everysite.tracker.contract import Caller
-from everysite.tracker.core import Core, held_mapping
+from everysite.tracker.core import Core, held_mapping, mapping_of
 from everysite.tracker.folders import settle_move
 
 _STEP = 250  # results in one unit: about 10 ms
-_PAGE = 500
 _BY_CODE: dict[str, type[EverysiteError]] = {
     c.code: c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, EverysiteError)
 }
@@ -53,18 +52,37 @@ class SettleVerb:
             def unit(tx: Transaction, step: Sequence[Result] = step, last: bool = last, now: int = now) -> _Settling:
                 return _settle(tx, caller, asked, step, last, now)
 
+            await self._moved(asked, step)
             settling = await core.index.run(unit)
             refused += settling.refused
-            for old, new in settling.moved:
-                await self._moved(settling.site, old, new)
             core.wakes.wake(settling.woken)
         return Settled(refused)
 
-    async def _moved(self, site: Site, old: str, new: str) -> None:
-        after: str | None = ""
-        while after is not None:
-            at = after
-            after = await self._core.index.run(lambda tx, at=at: settle_move(tx, site, old, new, at, _PAGE), "bulk")  # type: ignore[misc]
+    async def _moved(self, asked: Settle, results: Sequence[Result]) -> None:
+        """Folders that have another name: done before their rows go, which keep everything below them waiting."""
+        core = self._core
+        paths = [r.path for r in results if r.ok and r.path.endswith("/")]
+        if not paths:
+            return
+
+        def moves(tx: Transaction) -> list[tuple[Site, str, str]]:
+            _, site = mapping_of(tx, asked.mapping)
+            rows = tx.tasks.get(asked.mapping, paths)
+            return [
+                (site, t.source, t.path) for t in rows if t is not None and t.kind == "move" and t.lease == asked.lease
+            ]
+
+        for site, old, new in await core.index.read(moves):
+            after: int | None = 0
+            while after is not None:
+
+                def step(
+                    tx: Transaction, site: Site = site, old: str = old, new: str = new, after: int = after
+                ) -> tuple[int | None, set[int]]:
+                    return settle_move(tx, site, asked.mapping, old, new, after)
+
+                after, woken = await core.index.run(step, "bulk")
+                core.wakes.wake(woken)
 
 
 class _Settling:
@@ -73,7 +91,6 @@ class _Settling:
     def __init__(self, tx: Transaction, mapping: Mapping, site: Site, now: int) -> None:
         self.tx, self.mapping, self.site, self.now = tx, mapping, site, now
         self.refused: list[str] = []
-        self.moved: list[tuple[str, str]] = []
         self.woken: set[int] = set()
         self.done: list[str] = []
         self.again: list[Task] = []
@@ -93,7 +110,6 @@ class _Settling:
         elif task.kind == "inspect":
             self._inspected(task, result)
         elif task.kind == "move":
-            self.moved.append((task.source, task.path))
             self.done.append(task.path)
         else:
             if element is not None:
