@@ -39,7 +39,7 @@ async def test_an_empty_file_becomes_an_index(tmp_path: Path) -> None:
     await sqlite.open(str(path)).close()
     assert pragma(path, "user_version") == NEWEST
     assert pragma(path, "application_id") == 0x65737974
-    assert pragma(path, "page_size") == 16384
+    assert pragma(path, "page_size") == 8192
     assert pragma(path, "journal_mode") == "wal"
     assert list(tmp_path.iterdir()) == [path], "closing empties and removes the log"
 
