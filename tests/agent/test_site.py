@@ -354,6 +354,41 @@ async def test_files_that_arrived_and_were_not_settled_are_not_sent_again(world:
     assert world.links["oslo"].relayed == 0
 
 
+@pytest.mark.parametrize("what", ["delete", "rename", "change", "nothing"])
+async def test_what_happened_to_a_file_that_arrived_unsettled_happens_here_too(world: World, what: str) -> None:
+    """The tracker thinks that oslo has no copy, so nobody tells oslo to delete or rename it."""
+    await world.add("paris", "oslo", propagateDeletes=True)
+    world.write("paris", "d/a", "one")
+    world.write("paris", "d/keep", "x")
+    world.start("paris", "oslo")
+    link = world.links["oslo"]
+
+    def cut(operation: object, request: object) -> None:
+        if operation is ops.SETTLE:
+            link.down = True
+            raise SiteUnreachable("cut before the settle")
+
+    link.before = cut
+    await until(lambda: len(world.tree("oslo")) == 2 and link.down)
+    await world.crash("oslo")
+    file = world.root("paris") / "d/a"
+    if what == "delete":
+        file.unlink()
+    elif what == "rename":
+        file.rename(file.with_name("b"))
+    elif what == "change":
+        world.write("paris", "d/a", "two", age=3)
+    rounds = next(iter(world.agents["paris"].mappings.values())).rounds
+    seen = rounds.rounds
+    await until(lambda: rounds.rounds > seen + 1)
+    world.start("oslo")
+    await world.equal("paris", "oslo")
+    await world.quiet()
+    assert world.tree("paris") == world.tree("oslo")
+    body = await world.read("/d/keep")
+    assert body is not None and body["synced_oslo"]
+
+
 async def test_a_crash_leaves_stages_that_the_next_start_removes(world: World) -> None:
     await world.add("paris", "oslo")
     world.write("paris", "d/a", "one")

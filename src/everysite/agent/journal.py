@@ -59,15 +59,37 @@ class Journal:
         put: Sequence[tuple[bytes, HeldFile]] = (),
         removed: Sequence[bytes] = (),
     ) -> None:
-        """What came of it: these files are held now, those no longer, and these stages are gone."""
+        """What came of it: these files are held now, those no longer, and these stages are gone. What is held is owed to
+        the tracker until `settled`."""
 
         def unit(tx: Transaction) -> None:
+            self._owe(tx, page, [above + b"/" + file.name if above else file.name for above, file in put])
             tx.held.remove(self._mapping, removed)
             tx.held.put(self._mapping, put)
             tx.held.unstage(self._mapping, stages)
             tx.set_meta(self._page(page), None)
 
         await self._held.run(unit)
+
+    async def settled(self, page: int) -> None:
+        """The tracker knows all that this page put into place."""
+        await self._held.run(lambda tx: tx.set_meta(self._owed(page), None))
+
+    async def unsettled(self, page: int) -> list[bytes]:
+        """Names put into place that the tracker may not have heard of."""
+        return await self._held.read(lambda tx: self._owes(tx, page))
+
+    def _owe(self, tx: Transaction, page: int, names: Sequence[bytes]) -> None:
+        if names:
+            owed = sorted({*self._owes(tx, page), *names})
+            tx.set_meta(self._owed(page), msgspec.json.encode(owed).decode())
+
+    def _owes(self, tx: Transaction, page: int) -> list[bytes]:
+        text = tx.meta(self._owed(page))
+        return msgspec.json.decode(text, type=list[bytes]) if text else []
+
+    def _owed(self, page: int) -> str:
+        return f"unsettled:{self._mapping}:{page}"
 
     async def open_folder(self, stage: bytes) -> None:
         """To be called before a folder is staged."""
@@ -94,6 +116,7 @@ class Journal:
 
         def write(tx: Transaction) -> None:
             tx.held.put(self._mapping, found)
+            self._owe(tx, 0, [above + b"/" + file.name if above else file.name for above, file in found])
             tx.held.unstage(self._mapping, gone)
             for page in range(pages):
                 tx.set_meta(self._page(page), None)

@@ -16,6 +16,7 @@ from everysite.agent.bundle import Bundle, folders_of
 from everysite.agent.errands import Errands, Show
 from everysite.agent.ground import Ground
 from everysite.agent.packages import Packages
+from everysite.agent.unsettled import reconcile
 from everysite.errors import Cancelled, EverysiteError, SiteUnreachable, StaleLease, Transient
 from everysite.model.path import is_package
 from everysite.tracker.agent_messages import Check, Claim, Claimed, Job, Result, Settle
@@ -35,6 +36,7 @@ class Worker:
         self._packages = Packages(ground)
         self._draining = asyncio.Event()
         self._waiting: asyncio.Task[Claimed] | None = None
+        self._owes = True  # a former run may have ended before its settle
         self.settled = 0
 
     def drain(self) -> None:
@@ -49,6 +51,9 @@ class Worker:
             await self._ground.health.well()
             epoch = await self._ground.holder.held()
             try:
+                if self._owes:
+                    await reconcile(self._ground, self._page, epoch)
+                    self._owes = False
                 claimed = await self._claim(epoch)
                 if claimed is not None and claimed.lease:
                     await self._work(claimed, epoch)
@@ -103,7 +108,11 @@ class Worker:
             pass  # what is not named waits again
         except EverysiteError as err:
             fault = err  # what was done before it counts
+        self._owes = True
         await self._settle(claimed.lease, epoch, results)
+        if any(job.kind == "present" for job in claimed.jobs):
+            await self._ground.journal.settled(self._page)
+        self._owes = False
         if fault is not None:
             raise fault
 
