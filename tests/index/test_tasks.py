@@ -62,6 +62,8 @@ async def test_an_unclaimed_row_starts_anew_a_claimed_one_stays_claimed(index: I
     a, b = await put(index, wish("/a", 2), wish("/b", 2))
     assert (a.tries, a.error, a.error_text, a.lease, a.run_at) == (0, 0, "", 0, 0)
     assert (b.tries, b.error, b.error_text, b.lease, b.claimed, b.gen) == (4, 11, "full", 77, 1, 2)
+    [b] = await put(index, Wish(1, "/b", "absent", gen=2))
+    assert (b.kind, b.lease, b.claimed) == ("absent", 77, -1)  # whatever its holder brings is not what is wished
 
 
 async def test_due_goes_by_priority_then_seq(index: Index) -> None:

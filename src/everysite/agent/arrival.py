@@ -17,7 +17,7 @@ from everysite.disk.faults import explain
 from everysite.disk.folders import Root
 from everysite.disk.landing import Expected, Landing
 from everysite.disk.reading import hash_fd, peek
-from everysite.errors import Conflict, DigestMismatch, EverysiteError, NotFound, SiteUnreachable
+from everysite.errors import Conflict, DigestMismatch, EverysiteError, NotFound, SiteUnreachable, Transient
 from everysite.index.contract import HeldFile
 from everysite.model.element import Content
 from everysite.model.path import Name, to_text
@@ -87,6 +87,16 @@ class Arrival:
 def failure(job: Job, error: EverysiteError) -> Result:
     """The result of a task that failed."""
     return Result(job.path, job.gen, False, code=error.code, exit_code=error.exit_code, text=str(error))
+
+
+def theirs(err: EverysiteError) -> EverysiteError:
+    """The fault of a source: no reason to halt this site, and a file that is gone there is worth another try soon, since
+    the next scan tells what became of it. It keeps its number."""
+    if not isinstance(err, NotFound | SiteUnreachable):
+        return err
+    fault = Transient(f"the source cannot be read: {err}" if isinstance(err, SiteUnreachable) else str(err))
+    fault.exit_code = err.exit_code
+    return fault
 
 
 def survey(root: Root, arrivals: list[Arrival], stop: threading.Event) -> None:

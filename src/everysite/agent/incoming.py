@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from everysite.agent.arrival import Arrival
+from everysite.agent.arrival import Arrival, theirs
 from everysite.agent.link import Line
 from everysite.disk.faults import explain
 from everysite.disk.folders import Root
@@ -168,8 +168,7 @@ class _Incoming:
         self._done.add(event.number)
         self._open = -1
         if 0 <= event.number < len(self._arrivals):
-            error = event.error
-            self._arrivals[event.number].fail(Transient(str(error)) if isinstance(error, SiteUnreachable) else error)
+            self._arrivals[event.number].fail(theirs(event.error))
 
     def cut(self, error: EverysiteError) -> None:
         """The stream broke off: what has not come fails with this."""

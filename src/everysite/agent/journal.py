@@ -63,7 +63,7 @@ class Journal:
         the tracker until `settled`."""
 
         def unit(tx: Transaction) -> None:
-            self._owe(tx, page, [above + b"/" + file.name if above else file.name for above, file in put])
+            self._add(tx, "unsettled", page, [above + b"/" + file.name if above else file.name for above, file in put])
             tx.held.remove(self._mapping, removed)
             tx.held.put(self._mapping, put)
             tx.held.unstage(self._mapping, stages)
@@ -71,25 +71,35 @@ class Journal:
 
         await self._held.run(unit)
 
-    async def settled(self, page: int) -> None:
-        """The tracker knows all that this page put into place."""
-        await self._held.run(lambda tx: tx.set_meta(self._owed(page), None))
+    async def settled(self, page: int, doubtful: Sequence[bytes] = ()) -> None:
+        """The tracker knows all that this page put into place, but for the doubtful ones, which are kept apart."""
+
+        def unit(tx: Transaction) -> None:
+            tx.set_meta(self._fact("unsettled", page), None)
+            self._add(tx, "doubtful", page, doubtful)
+
+        await self._held.run(unit)
 
     async def unsettled(self, page: int) -> list[bytes]:
         """Names put into place that the tracker may not have heard of."""
-        return await self._held.read(lambda tx: self._owes(tx, page))
+        return await self._held.read(lambda tx: self._names(tx, "unsettled", page))
 
-    def _owe(self, tx: Transaction, page: int, names: Sequence[bytes]) -> None:
+    async def doubtful(self, page: int) -> list[bytes]:
+        """Names put into place that are no files of the tracker's any more, or are about to be renamed."""
+        return await self._held.read(lambda tx: self._names(tx, "doubtful", page))
+
+    async def no_doubt(self, page: int) -> None:
+        """What was doubtful is dealt with."""
+        await self._held.run(lambda tx: tx.set_meta(self._fact("doubtful", page), None))
+
+    def _add(self, tx: Transaction, fact: str, page: int, names: Sequence[bytes]) -> None:
         if names:
-            owed = sorted({*self._owes(tx, page), *names})
-            tx.set_meta(self._owed(page), msgspec.json.encode(owed).decode())
+            both = sorted({*self._names(tx, fact, page), *names})
+            tx.set_meta(self._fact(fact, page), msgspec.json.encode(both).decode())
 
-    def _owes(self, tx: Transaction, page: int) -> list[bytes]:
-        text = tx.meta(self._owed(page))
+    def _names(self, tx: Transaction, fact: str, page: int) -> list[bytes]:
+        text = tx.meta(self._fact(fact, page))
         return msgspec.json.decode(text, type=list[bytes]) if text else []
-
-    def _owed(self, page: int) -> str:
-        return f"unsettled:{self._mapping}:{page}"
 
     async def open_folder(self, stage: bytes) -> None:
         """To be called before a folder is staged."""
@@ -116,7 +126,7 @@ class Journal:
 
         def write(tx: Transaction) -> None:
             tx.held.put(self._mapping, found)
-            self._owe(tx, 0, [above + b"/" + file.name if above else file.name for above, file in found])
+            self._add(tx, "unsettled", 0, [above + b"/" + file.name if above else file.name for above, file in found])
             tx.held.unstage(self._mapping, gone)
             for page in range(pages):
                 tx.set_meta(self._page(page), None)
@@ -133,7 +143,10 @@ class Journal:
         return gone, found
 
     def _page(self, page: int) -> str:
-        return f"arriving:{self._mapping}:{page}"
+        return self._fact("arriving", page)
+
+    def _fact(self, fact: str, page: int) -> str:
+        return f"{fact}:{self._mapping}:{page}"
 
 
 def _remove(root: Root, name: bytes) -> bool:

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Sequence
 
-from everysite.agent.arrival import Arrival, Supply
+from everysite.agent.arrival import Arrival, Supply, theirs
 from everysite.agent.incoming import receive
 from everysite.agent.link import Line
 from everysite.disk.copying import copy_into
@@ -21,6 +21,7 @@ from everysite.disk.threads import stoppable
 from everysite.errors import (
     Cancelled,
     EverysiteError,
+    NotFound,
     PathRefused,
     SiteUnreachable,
     SourceChanged,
@@ -78,7 +79,7 @@ class Supplier:
             source = Root(root)
         except SiteUnreachable as err:
             for arrival in arrivals:
-                arrival.fail(_theirs(err))
+                arrival.fail(theirs(err))
             return
         with source:
             for arrival in arrivals:
@@ -88,7 +89,9 @@ class Supplier:
                     raise
                 except SiteUnreachable as err:
                     _blame(self._root, err)
-                    arrival.fail(_theirs(err))
+                    arrival.fail(theirs(err))
+                except NotFound as err:  # the target's folders are made, so it is the source that is gone
+                    arrival.fail(theirs(err))
                 except EverysiteError as err:
                     arrival.fail(err)
 
@@ -123,11 +126,6 @@ def _grouped(arrivals: Sequence[Arrival]) -> dict[tuple[str, bytes], list[Arriva
         supply = arrival.supplies[0]
         groups.setdefault((supply.site, supply.root), []).append(arrival)
     return groups
-
-
-def _theirs(err: SiteUnreachable) -> Transient:
-    """The source is in trouble, which is no reason to halt this site."""
-    return Transient(f"the source cannot be read: {err}")
 
 
 def _blame(root: bytes, err: SiteUnreachable) -> None:

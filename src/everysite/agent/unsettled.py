@@ -24,40 +24,68 @@ from everysite.model.element import Body
 from everysite.model.path import key_of
 from everysite.observe.hashing import content_of, matches
 from everysite.tracker.agent_messages import Announce, SeenItem
-from everysite.tracker.contract import ANNOUNCE, READ
-from everysite.tracker.messages import Ids
+from everysite.tracker.contract import ANNOUNCE, READ, STATUS
+from everysite.tracker.messages import Ids, Nothing
 
 _STEP = 1000
 
 
-async def reconcile(ground: Ground, page: int, epoch: int) -> None:
-    """Make up for the settles this page of the journal still owes. Raises Transient, StaleLease, SiteUnreachable."""
+async def make_up(ground: Ground, page: int, epoch: int) -> bool:
+    """Tell what this page of the journal still owes. Answers whether doubtful files are left: their content is not the
+    newest, or they are no files of the tracker's under this path, which may mean that a rename is still to be done here.
+
+    Raises Transient, StaleLease, SiteUnreachable."""
     names = await ground.journal.unsettled(page)
+    doubtful: list[bytes] = []
     for at in range(0, len(names), _STEP):
         async with ground.turn:
-            await _step(ground, names[at : at + _STEP], epoch)
+            told, left, older = await _sorted(ground, names[at : at + _STEP])
+            doubtful += [name for name, _ in (*left, *older)]
+            if told:
+                items = [SeenItem(key_of(name, ground.mapping.prefix), content_of(file)) for name, file in told]
+                await ground.link.call(ANNOUNCE, Announce(ground.mapping.id, epoch, items))
     if names:
-        await ground.journal.settled(page)
+        await ground.journal.settled(page, doubtful)
+    return bool(await ground.journal.doubtful(page))
 
 
-async def _step(ground: Ground, names: Sequence[bytes], epoch: int) -> None:
-    mapping = ground.mapping
-    files = await ground.held.read(lambda tx: tx.held.get(mapping.id, names))
-    keys = [key_of(name, mapping.prefix) for name in names]
-    bodies = (await ground.link.call(READ, Ids(list(keys)))).items
-    told: list[SeenItem] = []
-    unwanted: list[tuple[bytes, HeldFile]] = []
-    for name, file, key, body in zip(names, files, keys, bodies, strict=True):
+async def clear_up(ground: Ground, page: int) -> bool:
+    """When nothing waits for this site any more, whatever is doubtful still is of no use to anybody: it goes to the trash.
+    Answers whether that is done. Raises Transient, SiteUnreachable."""
+    names = await ground.journal.doubtful(page)
+    for at in range(0, len(names), _STEP):
+        async with ground.turn:
+            # In this order: a rename that makes a path nobody's and the work that follows from it come at one moment.
+            _, left, _ = await _sorted(ground, names[at : at + _STEP])
+            status = await ground.link.call(STATUS, Nothing())
+            if any(site.waiting or site.running for site in status.sites if site.name == ground.site):
+                return False
+            gone = await in_thread(_take_away, ground.root, left)
+            await ground.held.run(lambda tx, gone=gone: tx.held.remove(ground.mapping.id, gone))  # type: ignore[misc]
+    await ground.journal.no_doubt(page)
+    return True
+
+
+Copies = list[tuple[bytes, HeldFile]]
+
+
+async def _sorted(ground: Ground, names: Sequence[bytes]) -> tuple[Copies, Copies, Copies]:
+    """(copies of the newest content of a file, copies that are no file's, copies of older content) of those still held
+    under these names."""
+    files = await ground.held.read(lambda tx: tx.held.get(ground.mapping.id, names))
+    keys: list[str | None] = [key_of(name, ground.mapping.prefix) for name in names]
+    bodies = (await ground.link.call(READ, Ids(keys))).items
+    newest: Copies = []
+    nobodys: Copies = []
+    older: Copies = []
+    for name, file, body in zip(names, files, bodies, strict=True):
         if file is None:
             continue
         if body is None or body.get(GONE):
-            unwanted.append((name, file))
-        elif _is_this(file, body):
-            told.append(SeenItem(key, content_of(file)))
-    gone = await in_thread(_take_away, ground.root, unwanted)
-    await ground.held.run(lambda tx: tx.held.remove(mapping.id, gone))
-    if told:
-        await ground.link.call(ANNOUNCE, Announce(mapping.id, epoch, told))
+            nobodys.append((name, file))
+        else:
+            (newest if _is_this(file, body) else older).append((name, file))
+    return newest, nobodys, older
 
 
 def _is_this(file: HeldFile, body: Body) -> bool:

@@ -16,7 +16,7 @@ from everysite.agent.bundle import Bundle, folders_of
 from everysite.agent.errands import Errands, Show
 from everysite.agent.ground import Ground
 from everysite.agent.packages import Packages
-from everysite.agent.unsettled import reconcile
+from everysite.agent.unsettled import clear_up, make_up
 from everysite.errors import Cancelled, EverysiteError, SiteUnreachable, StaleLease, Transient
 from everysite.model.path import is_package
 from everysite.tracker.agent_messages import Check, Claim, Claimed, Job, Result, Settle
@@ -24,6 +24,7 @@ from everysite.tracker.contract import CHECK, CLAIM, SETTLE
 
 _log = logging.getLogger(__name__)
 _PAUSE = 1.0  # s after a call that failed
+_DOUBT_MS = 1000  # while something is to be cleared up as soon as nothing is to be done
 _BUSY = 0.05  # s between two claims that gave nothing although the tracker did not wait
 
 
@@ -37,6 +38,7 @@ class Worker:
         self._draining = asyncio.Event()
         self._waiting: asyncio.Task[Claimed] | None = None
         self._owes = True  # a former run may have ended before its settle
+        self._doubts = False
         self.settled = 0
 
     def drain(self) -> None:
@@ -52,11 +54,13 @@ class Worker:
             epoch = await self._ground.holder.held()
             try:
                 if self._owes:
-                    await reconcile(self._ground, self._page, epoch)
+                    self._doubts = await make_up(self._ground, self._page, epoch)
                     self._owes = False
                 claimed = await self._claim(epoch)
                 if claimed is not None and claimed.lease:
                     await self._work(claimed, epoch)
+                elif self._doubts:
+                    self._doubts = not await clear_up(self._ground, self._page)
             except StaleLease as err:
                 _log.info("%s: %s", self._ground.site, err)
                 self._ground.holder.lose(epoch)
@@ -69,7 +73,8 @@ class Worker:
 
     async def _claim(self, epoch: int) -> Claimed | None:
         options = self._ground.options
-        claim = Claim(self._ground.mapping.id, epoch, options.bundle_files, options.bundle_bytes, options.wait_ms)
+        wait_ms = min(options.wait_ms, _DOUBT_MS) if self._doubts else options.wait_ms
+        claim = Claim(self._ground.mapping.id, epoch, options.bundle_files, options.bundle_bytes, wait_ms)
         began = asyncio.get_running_loop().time()
         self._waiting = asyncio.create_task(self._ground.link.call(CLAIM, claim))
         try:

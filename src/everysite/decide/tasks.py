@@ -79,7 +79,8 @@ def coalesce(task: Task | None, wish: Wish, seq: int) -> Task:
     """The one row of (mapping, path) after a wish: what every index does in `Tasks.wish`. `seq` is the next number.
 
     A row keeps its seq while its kind stays, so a file that changes all day is not sent to the end of the queue.
-    A claimed row stays claimed; its holder finds another gen or kind when it settles.
+    A claimed row stays claimed; its holder finds another gen when it settles. Of another kind nothing it did counts: the
+    claimed gen is then -1, which nobody was given.
     """
     fresh = Task(
         mapping=wish.mapping,
@@ -99,8 +100,9 @@ def coalesce(task: Task | None, wish: Wish, seq: int) -> Task:
     kept = replace(fresh, seq=task.seq if task.kind == wish.kind else seq)
     if not task.lease:
         return kept
+    claimed = task.claimed if task.kind == wish.kind else -1
     return replace(
-        kept, lease=task.lease, claimed=task.claimed, tries=task.tries, error=task.error, error_text=task.error_text
+        kept, lease=task.lease, claimed=claimed, tries=task.tries, error=task.error, error_text=task.error_text
     )
 
 

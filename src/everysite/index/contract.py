@@ -117,7 +117,7 @@ class Tasks(Protocol):
     def wish(self, wishes: Sequence[Wish]) -> None:
         """Insert, or update the row of the same (mapping, path): the row keeps its `seq` when the kind stays the same,
         gets a new (higher) one otherwise; tries, error and claim state: a claimed row stays claimed (its holder will find
-        gen or kind changed when it settles), an unclaimed one starts anew (tries 0)."""
+        gen changed when it settles; of another kind, `claimed` is -1 and its results count for nothing), an unclaimed one starts anew (tries 0)."""
 
     def get(self, mapping: int, paths: Sequence[str]) -> list[Task | None]: ...
 

@@ -22,7 +22,8 @@ _COALESCE = """ON CONFLICT (mapping, path) DO UPDATE SET
     kind = excluded.kind, element = excluded.element, gen = excluded.gen, size = excluded.size,
     mtime_ns = excluded.mtime_ns, mode = excluded.mode, digest = excluded.digest, source = excluded.source,
     replaces = excluded.replaces, priority = excluded.priority, run_at = excluded.run_at,
-    seq = iif(kind = excluded.kind, seq, excluded.seq), tries = iif(lease, tries, 0),
+    seq = iif(kind = excluded.kind, seq, excluded.seq),
+    claimed = iif(kind = excluded.kind, claimed, iif(lease, -1, 0)), tries = iif(lease, tries, 0),
     error = iif(lease, error, 0), error_text = iif(lease, error_text, '')"""
 _AGAIN = """) UPDATE task SET run_at = news.run_at, tries = news.tries, error = news.error,
     error_text = news.error_text, lease = news.lease, claimed = iif(news.lease, news.claimed, 0)
