@@ -6,14 +6,12 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.processes import Up, environment
+from tests.cli.processes import Up
+from tests.system.agents import Agent, until
 
 SCAN_SOON = ["--set", "sleepBetweenScans=0.3"]
 
@@ -22,32 +20,6 @@ SCAN_SOON = ["--set", "sleepBetweenScans=0.3"]
 def up(tmp_path: Path) -> Iterator[Up]:
     with Up(tmp_path) as running:
         yield running
-
-
-class Agent:
-    """`everysite join` or `agent` as a process."""
-
-    def __init__(self, folder: Path, *words: str, stdin: str = "") -> None:
-        self.log = folder / f"{words[0]}-{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "everysite", *words]
-        with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env=environment(folder)
-            )
-        assert self.process.stdin is not None
-        self.process.stdin.write(stdin.encode() + b"\n")
-        self.process.stdin.close()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(15)
-
-
-def until(true: Callable[[], object], what: Callable[[], str]) -> None:
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end, what()
-        time.sleep(0.05)
 
 
 def test_two_sites_of_this_machine(up: Up, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from everysite.agent.reporting import Reporter, now_ms
@@ -14,6 +15,7 @@ from everysite.errors import EverysiteError, Forbidden, SiteUnreachable
 from everysite.stores.contract import Store
 
 _log = logging.getLogger(__name__)
+_LASTING = 60.0  # s it has to work for the waits to begin anew; a file that does not fit fills the disk each time
 
 
 class Health:
@@ -25,6 +27,8 @@ class Health:
         self._well.set()
         self._ill = asyncio.Event()
         self.problem: EverysiteError | None = None
+        self._tries = 0
+        self._well_since = 0.0
 
     async def well(self) -> None:
         """Return when the folder works, as far as is known."""
@@ -33,6 +37,8 @@ class Health:
     def ill(self, problem: EverysiteError) -> None:
         """The folder failed: everything waits until a probe succeeds."""
         if self.problem is None:
+            if time.monotonic() - self._well_since > _LASTING:
+                self._tries = 0
             _log.warning("work halts: %s", problem)
             self._reporter.ended("reception", problem.exit_code, str(problem), lastConnectionStatusChange=now_ms())
         self.problem = problem
@@ -46,15 +52,15 @@ class Health:
             await self._probe_until_well()
             _log.info("work goes on")
             self.problem = None
+            self._well_since = time.monotonic()
             self._ill.clear()
             self._well.set()
             self._reporter.ended("reception", 0, lastConnectionStatusChange=now_ms())
 
     async def _probe_until_well(self) -> None:
-        tries = 0
         while True:
-            await asyncio.sleep(self._waits[min(tries, len(self._waits) - 1)])
-            tries += 1
+            await asyncio.sleep(self._waits[min(self._tries, len(self._waits) - 1)])
+            self._tries += 1
             if await self.probe():
                 return
 

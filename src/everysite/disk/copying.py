@@ -6,6 +6,7 @@ Must not know: stores, tasks, what happens to the stage afterwards.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -61,7 +62,9 @@ def copy_into(
         return _copy_large(landing, to, fd, before, mode, stop or threading.Event(), progress), before
     except OSError as err:
         landing.drop(to)
-        raise explain(err, folder.full(leaf), "copying") from err
+        full = err.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+        where = landing.root.path + b"/" + to if full else folder.full(leaf)  # one call reads and writes
+        raise explain(err, where, "copying") from err
     except BaseException:  # whatever it was: an unfinished stage is of no use to anybody
         landing.drop(to)
         raise
