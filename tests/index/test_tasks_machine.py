@@ -44,7 +44,9 @@ class TaskMachine(IndexMachine):
             self.model[wish.path] = Task(**values, seq=self.seq)
             return
         seq = old.seq if old.kind == wish.kind else self.seq
-        anew = {} if old.lease else {"tries": 0, "error": 0, "error_text": ""}
+        anew: dict[str, object] = {} if old.lease else {"tries": 0, "error": 0, "error_text": ""}
+        if old.lease and old.kind != wish.kind:
+            anew["claimed"] = -1
         self.model[wish.path] = msgspec.structs.replace(old, **values, **anew, seq=seq)
 
     @rule(now=st.integers(0, 3), limit=st.integers(1, 4), lease=st.integers(1, 3))

@@ -19,7 +19,8 @@ def test_a_whole_one_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"size": -1}, {"size": 2**63}, {"mtime_ns": 2**63}, {"mode": 0o10000}, {"digest": ""}, {"digest": "AAAA"}]
+    "change",
+    [{"size": -1}, {"size": 2**63}, {"mtime_ns": 2**63}, {"mode": 0o10000}, {"digest": ""}, {"digest": "AAAA"}],
 )
 def test_what_is_none_is_named(change: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError, match=next(iter(change))):

@@ -115,9 +115,9 @@ class Tasks(Protocol):
     """Desired states. One row a (mapping, path): a newer wish updates it, so coalescing costs nothing."""
 
     def wish(self, wishes: Sequence[Wish]) -> None:
-        """Insert, or update the row of the same (mapping, path): the row keeps its `seq` when the kind stays the same,
-        gets a new (higher) one otherwise; tries, error and claim state: a claimed row stays claimed (its holder will find
-        gen changed when it settles; of another kind, `claimed` is -1 and its results count for nothing), an unclaimed one starts anew (tries 0)."""
+        """Insert, or update the row of the same (mapping, path). It keeps its `seq` when the kind stays the same, else it gets
+        a new, higher one. An unclaimed row starts anew (tries 0). A claimed one stays claimed: its holder finds the gen
+        changed when it settles, and of another kind `claimed` is -1, so that no result of the old work counts."""
 
     def get(self, mapping: int, paths: Sequence[str]) -> list[Task | None]: ...
 

@@ -126,8 +126,9 @@ class Batch:
             if outcome.bury is not None:
                 old = outcome.bury.key
                 others = [r for r in replicas.get(saved[seen.key].id, ()) if r.site != self.site.id]
-                rows += [left_behind(r, old, seen.key) for r in others]
-                self.planner.forsake([old])
+                behind = [left_behind(r, old, seen.key) for r in others]
+                rows += behind
+                self.planner.forsake([old], behind)
         if rows:
             self.tx.replicas.put(rows)
         self._plan(outcomes, elements, saved)

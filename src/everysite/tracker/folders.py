@@ -83,7 +83,7 @@ def _leave_behind(tx: Transaction, site: Site, planner: Planner, saved: list[Ele
         current = {r.site for r in at if r.synced and r.gen >= element.gen}
         if element.body.get(GONE) or any(s != site.id and s not in current for s in planner.sites):
             behind.append(element)
-    planner.forsake(list(was.values()))
+    planner.forsake(list(was.values()), [row for rows in replicas.values() for row in rows])
     planner.wish(behind, replicas)
 
 

@@ -85,13 +85,16 @@ class Planner:
             [Wish(m.id, e.key, "inspect", e.id, e.gen, priority=priority(e.body)) for e, m in found if m is not None]
         )
 
-    def forsake(self, keys: Sequence[str]) -> None:
+    def forsake(self, keys: Sequence[str], rows_now: Iterable[Replica] = ()) -> None:
         """These paths are no files any longer (they were renamed, or deleted everywhere). A copy under way to one of them is
-        refused before it is published; if that comes too late, it is taken away again."""
+        refused before it is published; if that comes too late, it is taken away again: but not where a copy that counts
+        still lies under that path and is about to be renamed (`rows_now`: the rows of these files as they are now)."""
+        lying = {(row.site, row.at) for row in rows_now if row.at}
         for mapping in self.mappings if keys else ():
             rows = [t for t in self.tx.tasks.get(mapping.id, keys) if t is not None]
-            self.tx.tasks.done(mapping.id, [t.path for t in rows if not t.lease])
-            self.add([Wish(mapping.id, t.path, "absent") for t in rows if t.lease])
+            away = [t for t in rows if t.lease and (mapping.site, t.path) not in lying]
+            self.tx.tasks.done(mapping.id, [t.path for t in rows if t not in away])
+            self.add([Wish(mapping.id, t.path, "absent") for t in away])
 
     def _inspect(self, element: Element, mapping: Mapping) -> Wish | None:
         return plan_inspect(element, mapping) if element.content is None else None
