@@ -128,6 +128,16 @@ def at_paris(*, letter: str = "a", replica: Replica | None = None, element: Elem
     return receive(seen(letter), element, replica, None, PARIS, AT_PARIS, GLOBALS, NOW)
 
 
+def test_a_site_that_only_receives_by_now_brings_nothing_back() -> None:
+    gone = at_paris(element=replace(file(), body=file().body | {"deletedEverywhere": NOW}))
+    assert gone.action == "modified"
+    silent = receive(
+        seen(), replace(file(), body=file().body | {"deletedEverywhere": NOW}), None, None,
+        PARIS, replace(AT_PARIS, direction="receive"), GLOBALS, NOW,
+    )  # fmt: skip
+    assert silent.element is None
+
+
 def test_a_new_file_becomes_an_element_of_its_site() -> None:
     found = at_paris()
     assert found.action == "new" and found.element is not None

@@ -200,7 +200,7 @@ def _new_element(case: _Case, content: Content) -> Element:
 
 def _same(case: _Case, element: Element, known: Content, content: Content) -> Outcome:
     origin = _at_origin(case, element)
-    if origin and element.body.get(GONE):
+    if origin and case.announces and element.body.get(GONE):
         return _modified(case, element, content, f"scanned at {case.site.name}")
     row = _row(case, element)
     there = row.gen == element.gen and row.synced and not (row.modified or row.deleted or row.error or row.at)
