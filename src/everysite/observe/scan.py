@@ -1,7 +1,7 @@
 """One scan of a site's folder: a walk against what is held, and only the differences told.
 
-Owns: the order of a scan, what is announced, and that `held` learns a difference after the tracker has.
-Must not know: HTTP, when scans run, how other sites get the files.
+Owns: the order of a scan; renamed folders, packages, and what is written down at its end.
+Must not know: HTTP, when scans run, how single files are told.
 
 A scan that is stopped or crashes anywhere repeats what it had not told; announcing twice changes nothing. Everything
 that compares, tells and writes down runs under `turn`, which whoever writes to the tree at the same time shares.
@@ -10,37 +10,30 @@ that compares, tells and writes down runs under `turn`, which whoever writes to 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from everysite.disk.faults import explain
 from everysite.disk.threads import in_thread
-from everysite.errors import Cancelled, EverysiteError, Refused, StaleLease
-from everysite.index.contract import HeldFile, HeldFolder, Index, Transaction
-from everysite.model.path import key_of, name
+from everysite.errors import Refused, StaleLease
+from everysite.index.contract import HeldFolder, Index, Transaction
 from everysite.model.site import Mapping
 from everysite.observe import rootguard
 from everysite.observe.findings import Findings
-from everysite.observe.hashing import Failed, Looked, look_at_all, matches, passing, stats_of
+from everysite.observe.hashing import passing
 from everysite.observe.package_scan import PackageScan
 from everysite.observe.packages import Matches, Owners, known, moved
-from everysite.observe.pending import Note, Pending
+from everysite.observe.pending import Note
 from everysite.observe.renames import Renames
 from everysite.observe.scanned import Scanned
+from everysite.observe.telling import ERRORS, Announcer, Teller
 from everysite.observe.walk import Folder, Skip, walk
-from everysite.tracker.agent_messages import Announced, SeenItem
-
-Announcer = Callable[[list[SeenItem], bool], Awaitable[Announced]]
-"""Tells the tracker a batch; the flag says that this tree was never scanned to the end before."""
+from everysite.tracker.agent_messages import SeenItem
 
 _FOLDERS = 200  # walked folders a step
-_BATCH = 2000  # differences a call to the tracker
-_SECOND_LOOK = 0.3  # s between two looks at a file that was written to a moment ago
-_ERRORS = 50  # lines of a report
 _ROOT, _DONE = "root", "scanned"
 
 
@@ -91,34 +84,30 @@ class _Scan:
         self._matches = packages
         self._owners = Owners(lambda folder: False)
         self._touched: set[bytes] = set()  # packages that changed inside
-        self._root, self._mapping, self._held, self._announce = root, mapping, held, announce
+        self._root, self._mapping, self._held = root, mapping, held
         self._skip, self._turn, self._stop = skip, turn, stop
-        self._pending = Pending(held, mapping.id)
-        self._counts: dict[str, int] = {}
-        self._errors: list[str] = []
-        self._untold: set[bytes] = set()  # folders with differences that wait for the next scan
-        self._unsettled = 0
-        self._first = False
+        self._teller = Teller(root, mapping, held, announce, turn, stop)
 
     async def run(self) -> Scanned:
         began = time.monotonic()
         identity = await self._begin()
+        await self._know_packages()
         await self._make_up()
         findings = await self._walk()
-        await self._know_packages()
         await self._rename_folders(findings)
         self._set_packages_aside(findings)
         renames = Renames(findings.gone)
-        await self._tell_changed(findings, renames)
+        await self._teller.tell_changed(findings.changed, renames)
         await in_thread(rootguard.check, self._root, identity, True)  # it may have been unmounted meanwhile
         await self._tell_packages()
-        await self._tell_gone(findings, renames)
+        await self._teller.tell_gone(findings.gone, renames)
+        await self._drop_folders(findings)
         await self._tell_lost()
         await self._end(findings, identity)
         self._list_errors(findings)
         return Scanned(
             findings.files, findings.bytes, len(findings.marks), time.monotonic() - began,
-            self._counts, self._errors, self._unsettled,
+            self._teller.counts, self._teller.errors, self._teller.unsettled,
         )  # fmt: skip
 
     # --- begin and end ---
@@ -128,12 +117,12 @@ class _Scan:
             holds = any(folder.inode or folder.fingerprint for folder in tx.held.folders(self._mapping.id))
             return tx.meta(self._meta(_ROOT)) or "", holds, tx.meta(self._meta(_DONE)) is None
 
-        known, holds, self._first = await self._held.read(facts, scan=True)
+        known, holds, self._teller.first = await self._held.read(facts, scan=True)
         return await in_thread(rootguard.check, self._root, known, holds)
 
     async def _make_up(self) -> None:
         """Tell again what a scan that was killed may have left half told."""
-        note = await self._pending.read()
+        note = await self._teller.pending.read()
         async with self._turn:
             if note.folder is not None:
                 await self._rename_folder(*note.folder)
@@ -143,10 +132,10 @@ class _Scan:
     async def _tell_lost(self) -> None:
         """What that scan may have told and what has gone since: nothing but the note knows of it."""
         async with self._turn:
-            lost = await self._pending.lost(self._root)
+            lost = await self._teller.pending.lost(self._root)
             if lost:
-                await self._call([SeenItem(self._key(path)) for path in lost])
-            await self._held.run(self._pending.clear)
+                await self._teller.call([SeenItem(self._teller.key(path)) for path in lost])
+            await self._held.run(self._teller.pending.clear)
 
     async def _end(self, findings: Findings, identity: str) -> None:
         """Folders whose differences are all told need no second look while their fingerprint stays; the others are known
@@ -170,16 +159,16 @@ class _Scan:
         await self._held.run(done)
 
     def _untold_in(self, folder: bytes) -> bool:
-        return folder in self._untold or self._owners.of(folder) in self._touched
+        return folder in self._teller.untold or self._owners.of(folder) in self._touched
 
     def _meta(self, fact: str) -> str:
         return f"{fact}:{self._mapping.id}"
 
     def _list_errors(self, findings: Findings) -> None:
         for path, number in findings.errors:
-            if len(self._errors) < _ERRORS:
+            if len(self._teller.errors) < ERRORS:
                 err = OSError(number, os.strerror(number))
-                self._errors.append(str(explain(err, self._root + b"/" + path, "reading")))
+                self._teller.errors.append(str(explain(err, self._root + b"/" + path, "reading")))
 
     # --- the walk ---
 
@@ -188,12 +177,8 @@ class _Scan:
         folders = walk(self._root, 1, self._skip, findings.known)
         while step := await in_thread(_next, folders, self._root):
             await self._held.read(lambda tx, step=step: _add(findings, tx, step), scan=True)  # type: ignore[misc]
-            self._check_stopped()
+            self._teller.check_stopped()
         return findings
-
-    def _check_stopped(self) -> None:
-        if self._stop.is_set():
-            raise Cancelled("the scan was stopped; the next one goes on")
 
     async def _rename_folders(self, findings: Findings) -> None:
         """Folders first: what is below them then differs in nothing."""
@@ -215,20 +200,20 @@ class _Scan:
         if inside:
             self._touched |= inside  # what moves within, into or out of a package is no rename of its own
             return
-        item = SeenItem(self._key(new) + "/", was=self._key(old) + "/")
-        await self._pending.write(Note(folder=(old, new)))
+        item = SeenItem(self._teller.key(new) + "/", was=self._teller.key(old) + "/")
+        await self._teller.pending.write(Note(folder=(old, new)))
         try:
-            await self._call([item])
+            await self._teller.call([item])
         except StaleLease:
             raise
         except Refused:
-            await self._held.run(self._pending.clear)
+            await self._held.run(self._teller.pending.clear)
             return  # told as files that are gone and files that are new
 
         def unit(tx: Transaction) -> None:
             tx.held.move_folder(self._mapping.id, old, new)
             moved(tx, self._mapping.id, old, new)
-            self._pending.clear(tx)
+            self._teller.pending.clear(tx)
 
         await self._held.run(unit)
         await self._know_packages()
@@ -250,103 +235,16 @@ class _Scan:
 
     async def _tell_packages(self) -> None:
         for folder in sorted(self._touched):
-            self._check_stopped()
+            self._teller.check_stopped()
             async with self._turn:
                 fault = await self._package_scan().tell(folder)
             if fault is not None and passing(fault):
-                self._unsettled += 1
+                self._teller.unsettled += 1
             elif fault is not None:
-                self._fault(folder + b"/", str(fault))
+                self._teller.fault(folder + b"/", str(fault))
 
     def _package_scan(self) -> PackageScan:
-        return PackageScan(self._root, self._mapping, self._held, self._pending, self._call, self._stop)
-
-    # --- files ---
-
-    async def _tell_changed(self, findings: Findings, renames: Renames) -> None:
-        looks = look_at_all(self._root, self._valid(findings.changed), self._stop)
-        async with contextlib.aclosing(looks):
-            async for batch in looks:
-                self._check_stopped()
-                if any(isinstance(look, Looked) and look.young for look in batch):
-                    await asyncio.sleep(_SECOND_LOOK)
-                async with self._turn:
-                    await self._tell_looks([look for look in batch if self._usable(look)], renames)
-
-    def _valid(self, files: Sequence[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
-        for path, size in files:
-            try:
-                yield name(path), size
-            except EverysiteError as err:
-                self._fault(path, str(err))
-
-    def _usable(self, look: Looked | Failed) -> bool:
-        if isinstance(look, Looked):
-            return True
-        if passing(look.error):
-            self._later(look.name)
-        else:
-            self._fault(look.name, str(look.error))
-        return False
-
-    def _later(self, path: bytes) -> None:
-        self._unsettled += 1
-        self._untold.add(path.rpartition(b"/")[0])
-
-    def _fault(self, path: bytes, text: str) -> None:
-        self._untold.add(path.rpartition(b"/")[0])
-        if len(self._errors) < _ERRORS:
-            self._errors.append(text)
-
-    async def _tell_looks(self, looks: Sequence[Looked | Failed], renames: Renames) -> None:
-        """Under `turn`: look once more, tell what is not held by now, write down what was told."""
-        fresh = [look for look in looks if isinstance(look, Looked)]
-        names = [look.name for look in fresh]
-        if not fresh:
-            return
-        stats = await in_thread(stats_of, self._root, names)
-        known = await self._held.read(lambda tx: tx.held.get(self._mapping.id, names))
-        items: list[SeenItem] = []
-        told: list[tuple[Looked, bytes]] = []
-        for look, stat, old in zip(fresh, stats, known, strict=True):
-            if stat is None or not matches(look.file, stat):
-                self._later(look.name)
-            elif old is not None and _same_content(old, look.file):
-                told.append((look, b""))  # only its inode or ctime moved
-            else:
-                was = renames.take(look.file) if old is None else b""
-                told.append((look, was))
-                items.append(SeenItem(self._key(look.name), look.content, self._key(was) if was else ""))
-        if items:
-            await self._pending.write(Note([look.name for look, _ in told]))
-        refused = await self._call(items) if items else set()
-        self._untold.update(look.name.rpartition(b"/")[0] for look, _ in told if self._key(look.name) in refused)
-        await self._write_down([(look, was) for look, was in told if self._key(look.name) not in refused])
-
-    async def _write_down(self, told: Sequence[tuple[Looked, bytes]]) -> None:
-        def unit(tx: Transaction) -> None:
-            tx.held.put(self._mapping.id, [(look.name.rpartition(b"/")[0], look.file) for look, _ in told])
-            tx.held.remove(self._mapping.id, [was for _, was in told if was])
-            self._pending.clear(tx)
-
-        await self._held.run(unit, "bulk")
-
-    async def _tell_gone(self, findings: Findings, renames: Renames) -> None:
-        """Last, so that a file that was moved is known under its new name before its old one goes."""
-        gone = [path for path in findings.gone if not renames.taken(path)]
-        for at in range(0, len(gone), _BATCH):
-            self._check_stopped()
-            async with self._turn:
-                await self._tell_gone_batch(gone[at : at + _BATCH])
-        await self._drop_folders(findings)
-
-    async def _tell_gone_batch(self, paths: Sequence[bytes]) -> None:
-        stats = await in_thread(stats_of, self._root, paths)
-        known = await self._held.read(lambda tx: tx.held.get(self._mapping.id, paths))
-        lost = [path for path, stat, file in zip(paths, stats, known, strict=True) if stat is None and file is not None]
-        if lost:
-            await self._call([SeenItem(self._key(path)) for path in lost])
-            await self._held.run(lambda tx: tx.held.remove(self._mapping.id, lost), "bulk")
+        return PackageScan(self._root, self._mapping, self._held, self._teller.pending, self._teller.call, self._stop)
 
     async def _drop_folders(self, findings: Findings) -> None:
         async with self._turn:
@@ -360,19 +258,6 @@ class _Scan:
 
             await self._held.run(unit, "bulk")
 
-    async def _call(self, items: list[SeenItem]) -> set[str]:
-        """Tell the tracker; the keys it refused, which count as errors."""
-        answer = await self._announce(items, self._first)
-        for word, count in answer.counts.items():
-            self._counts[word] = self._counts.get(word, 0) + count
-        for key, reason in answer.refused.items():
-            if len(self._errors) < _ERRORS:
-                self._errors.append(f"{key}: {reason}")
-        return set(answer.refused)
-
-    def _key(self, path: bytes) -> str:
-        return key_of(path, self._mapping.prefix)
-
 
 def _next(folders: Iterator[Folder], root: bytes) -> list[Folder]:
     try:
@@ -384,9 +269,3 @@ def _next(folders: Iterator[Folder], root: bytes) -> list[Folder]:
 def _add(findings: Findings, tx: Transaction, step: Sequence[Folder]) -> None:
     for folder in step:
         findings.add(folder, tx.held.files)
-
-
-def _same_content(one: HeldFile, other: HeldFile) -> bool:
-    return (one.digest, one.size, one.mtime_ns, one.mode & 0o777) == (
-        other.digest, other.size, other.mtime_ns, other.mode & 0o777,
-    )  # fmt: skip
