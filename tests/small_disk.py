@@ -1,6 +1,6 @@
 """A real disk that is soon full.
 
-Owns: `mounted`, a tmpfs of its own. Needs root, as the container that runs the tests has it.
+Owns: `mounted`, a tmpfs of its own. Needs root, or the namespace in which `./run test` starts everybody else.
 """
 
 from __future__ import annotations
