@@ -205,8 +205,9 @@ async def serve_sites(
 
     agent = settings.agent
     options = Options(
-        agent.workers, agent.bundle_files, agent.bundle_bytes, agent.probe_seconds, agent.read_back, version=__version__
-    )
+        agent.workers, agent.bundle_files, agent.bundle_bytes, agent.probe_seconds, agent.read_back,
+        agent.scan_processes, version=__version__,
+    )  # fmt: skip
     with StateFolder(state) as own:
         held = open_held(state)
         try:

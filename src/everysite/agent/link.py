@@ -84,6 +84,7 @@ class Options:
     bundle_bytes: int = 64 << 20
     probe_seconds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
     read_back: bool = False
+    scan_processes: int = 2
     wait_ms: int = 25_000  # how long a call that waits for work may wait
     version: str = ""
 

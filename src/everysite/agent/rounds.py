@@ -81,6 +81,7 @@ class Rounds:
                 turn=ground.turn,
                 stop=self._stop,
                 packages=packages_of(ground),
+                processes=ground.options.scan_processes,
             )
         except StaleLease:
             ground.holder.lose(epoch)

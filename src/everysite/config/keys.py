@@ -80,7 +80,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Seconds, ...],
         Meta(min_length=1, description="Waits between probes of a lost site; the last one repeats."),
     ] = (1.0, 2.0, 5.0, 10.0, 30.0)
-    scan_processes: Annotated[int, Meta(ge=1, le=16, description="Processes that walk one tree.")] = 2
+    scan_processes: Annotated[int, Meta(ge=1, le=16, description="Processes that walk one large tree in a scan.")] = 2
     read_back: Annotated[bool, Meta(description="Read every copy again from the disk before it counts.")] = False
 
 

@@ -22,6 +22,7 @@ from everysite.errors import Refused, StaleLease
 from everysite.index.contract import HeldFolder, Index, Transaction
 from everysite.model.site import Mapping
 from everysite.observe import rootguard
+from everysite.observe.apart import walk_apart
 from everysite.observe.findings import Findings
 from everysite.observe.hashing import passing
 from everysite.observe.package_scan import PackageScan
@@ -34,6 +35,7 @@ from everysite.observe.walk import Folder, Skip, walk
 from everysite.tracker.agent_messages import SeenItem
 
 _FOLDERS = 200  # walked folders a step
+_LARGE = 500  # folders known of a tree that is worth a process of its own
 _ROOT, _DONE = "root", "scanned"
 
 
@@ -47,13 +49,16 @@ async def scan(
     turn: asyncio.Lock | None = None,
     stop: threading.Event | None = None,
     packages: Matches | None = None,
+    processes: int = 1,
 ) -> Scanned:
     """Find and tell what changed below `root` since the last scan. `packages`: which folders are, next to those known.
+
+    A large tree without patterns is walked by so many `processes`, apart from this one when there is more than one.
 
     Raises SiteUnreachable (the folder is not there), Cancelled (`stop` was set), and what `announce` raises.
     """
     return await _Scan(
-        root, mapping, held, announce, skip, turn or asyncio.Lock(), stop or threading.Event(), packages
+        root, mapping, held, announce, skip, turn or asyncio.Lock(), stop or threading.Event(), packages, processes
     ).run()
 
 
@@ -80,8 +85,10 @@ class _Scan:
         turn: asyncio.Lock,
         stop: threading.Event,
         packages: Matches | None,
+        processes: int,
     ) -> None:
         self._matches = packages
+        self._processes = processes
         self._owners = Owners(lambda folder: False)
         self._touched: set[bytes] = set()  # packages that changed inside
         self._root, self._mapping, self._held = root, mapping, held
@@ -174,11 +181,16 @@ class _Scan:
 
     async def _walk(self) -> Findings:
         findings = Findings(await self._held.read(lambda tx: tx.held.folders(self._mapping.id), scan=True))
-        folders = walk(self._root, 1, self._skip, findings.known)
+        folders = self._folders(findings.known)
         while step := await in_thread(_next, folders, self._root):
             await self._held.read(lambda tx, step=step: _add(findings, tx, step), scan=True)  # type: ignore[misc]
             self._teller.check_stopped()
         return findings
+
+    def _folders(self, known: dict[bytes, bytes]) -> Iterator[Folder]:
+        if self._processes > 1 and self._skip is None and len(known) >= _LARGE:
+            return walk_apart(self._root, self._processes, known)
+        return walk(self._root, 1, self._skip, known)
 
     async def _rename_folders(self, findings: Findings) -> None:
         """Folders first: what is below them then differs in nothing."""
