@@ -441,3 +441,16 @@ async def test_configuration_acts_live(world: World) -> None:
     assert await world.read("/a.tmp") is None
     await world.set("paris", excludePatternRules="")
     await world.equal("paris", "oslo")
+
+
+async def test_a_switch_that_opens_has_everything_told_again(world: World) -> None:
+    await world.add("paris", "oslo")
+    await world.admin(ops.PUT_SITE, messages.SiteChange("paris", keys={"enableDiscovery": False}))
+    world.write("paris", "deep/a", "one")
+    world.start("paris", "oslo")
+    await until(
+        lambda: world.agents["paris"].mappings and next(iter(world.agents["paris"].mappings.values())).rounds.rounds > 1
+    )
+    assert await world.read("/deep/a") is None
+    await world.set("paris", enableDiscovery=True)
+    await world.equal("paris", "oslo")

@@ -19,6 +19,12 @@ from everysite.model.site import Globals, Mapping
 
 _log = logging.getLogger(__name__)
 _FINISH = 7.0  # s for the work in hand; with the rest of the drain it stays below 10 s
+_SWITCHES = (
+    "enable_discovery",
+    "enable_discovery_updated_files",
+    "enable_discovery_deleted_files",
+    "enable_discovery_packages",
+)
 PAGES = 64
 """Pages of the journal that a start looks through; more workers than that nobody runs."""
 
@@ -42,8 +48,9 @@ class MappingWork:
 
     def configure(self, mapping: Mapping, globals: Globals, paused: bool) -> None:
         """Live changes that need no new start."""
+        anew = opened(self.ground.mapping, mapping)
         self.ground.mapping = mapping
-        self.rounds.configure(globals, paused)
+        self.rounds.configure(globals, paused, anew)
 
     async def stop(self) -> None:
         """Finish or release what is in hand, then give the mapping back."""
@@ -76,6 +83,12 @@ class MappingWork:
         task = asyncio.create_task(work, name=f"{self.ground.site} {name}")
         task.add_done_callback(_complain)
         self._tasks.append(task)
+
+
+def opened(old: Mapping, new: Mapping) -> bool:
+    """Whether a discovery switch was switched on: what the tracker refused until now, it takes from now on."""
+    on = any(getattr(new.policy, switch) and not getattr(old.policy, switch) for switch in _SWITCHES)
+    return on or (old.direction == "receive" and new.direction != "receive")
 
 
 def _complain(task: asyncio.Task[None]) -> None:

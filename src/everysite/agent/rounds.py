@@ -18,6 +18,7 @@ from everysite.errors import EverysiteError, SiteUnreachable, StaleLease, Transi
 from everysite.model.path import key_of
 from everysite.model.site import Globals
 from everysite.observe.packages import Matches
+from everysite.observe.retell import retell
 from everysite.observe.scan import scan
 from everysite.observe.scanned import Scanned, describe, last_lines
 from everysite.observe.walk import Skip
@@ -36,11 +37,14 @@ class Rounds:
         self._ground, self._globals, self._paused = ground, globals, paused
         self._wake = asyncio.Event()
         self._stop = threading.Event()
+        self._retell = False
         self.rounds = 0
 
-    def configure(self, globals: Globals, paused: bool) -> None:
-        """The configuration has changed; the mapping's own part of it is in the ground."""
+    def configure(self, globals: Globals, paused: bool, opened: bool = False) -> None:
+        """The configuration has changed; the mapping's own part of it is in the ground. `opened`: what the tracker
+        refused until now it may take."""
         self._globals, self._paused = globals, paused
+        self._retell = self._retell or opened
         self._wake.set()
 
     def wake(self) -> None:
@@ -72,6 +76,9 @@ class Rounds:
             async def announce(items: list[SeenItem], first: bool) -> Announced:
                 return await ground.link.call(ANNOUNCE, Announce(ground.mapping.id, epoch, items, first))
 
+            if self._retell:
+                await retell(ground.mapping, ground.held, announce, ground.turn)
+                self._retell = False
             done = await scan(
                 ground.root,
                 ground.mapping,
