@@ -144,7 +144,7 @@ def test_every_setting_is_explained(tmp_path: Path) -> None:
     ("session", "said"),
     [
         ("$ echo one two three\none ... three\n", []),
-        ("$ true\n$ mkdir a\n$ cd a && pwd\n.../work/a\n", []),
+        ("$ true\n$ mkdir a\n$ cd a && pwd\n.../a\n", []),
         ("$ echo one\ntwo\n", ["line 2: 'echo one' printed"]),
         ("$ true\n$ false\n$ echo not reached\n", ["line 3: 'false' ended with 1"]),
         ("$ exit 3\n", ["line 2: 'exit 3' ended with nothing"]),

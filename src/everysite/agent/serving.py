@@ -215,7 +215,7 @@ class _Reading:
         try:
             self._folder, self._leaf = self._root.split(name)
             self._fd, self._before = _open(self._root, name, wanted)
-        except BaseException:
+        except BaseException:  # whatever it was: the descriptor is nobody else's to close
             self._root.close()
             raise
         self._offset = min(wanted.offset, self._before.st_size)

@@ -33,7 +33,7 @@ class StateFolder:
         try:
             self._take()
             self.holder = self._identity()
-        except BaseException:
+        except BaseException:  # whatever it was: the lock must not stay taken
             os.close(self._lock)
             raise
 

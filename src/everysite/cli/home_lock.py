@@ -37,7 +37,7 @@ class HomeLock:
             ) from err
         try:
             self._take(self._file)
-        except BaseException:
+        except BaseException:  # whatever it was: the lock must not stay taken
             os.close(self._file)
             raise
         return self

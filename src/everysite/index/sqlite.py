@@ -62,7 +62,7 @@ def open(path: str, readers: int = 2) -> SqliteIndex:
     except apsw.Error as err:
         db.close()
         raise explain(err, path) from err
-    except BaseException:
+    except BaseException:  # whatever it was: nobody else knows this connection
         db.close()
         raise
     return SqliteIndex(path, Writer(path, db), Readers(path, readers))

@@ -121,7 +121,7 @@ class Writer:
         self._db.execute("SAVEPOINT unit")
         try:
             job.result = job.unit(self._transaction)
-        except BaseException as err:
+        except BaseException as err:  # the unit's own business: it goes to whoever asked for it
             job.error = err
             if not self._db.in_transaction:  # a full disk or an I/O error took everybody's work with it
                 raise err if isinstance(err, apsw.Error) else apsw.AbortError(str(err)) from err

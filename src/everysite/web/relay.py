@@ -67,7 +67,7 @@ class Relay:
             raise Forbidden(f"this token does not speak for {exchange.site}")
         try:
             await _take(asked, exchange)
-        except BaseException:
+        except BaseException:  # a cancelled request too: the reader must not wait for more
             await exchange.close(Transient(f"{exchange.site}: its agent stopped sending in the middle"))
             raise
         await exchange.close()
