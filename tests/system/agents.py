@@ -16,11 +16,11 @@ from tests.cli.processes import Up, environment
 
 
 class Agent:
-    """`everysite join` or `agent` as a process."""
+    """`everysite join` or `agent` as a process, without the powers of root: what is forbidden is forbidden to it."""
 
     def __init__(self, folder: Path, *words: str, stdin: str = "") -> None:
         self.log = folder / f"{words[0]}-{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "everysite", *words]
+        command = ["setpriv", "--bounding-set=-all", sys.executable, "-m", "everysite", *words]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env=environment(folder)

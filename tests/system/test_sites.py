@@ -220,7 +220,19 @@ def test_a_full_disk_halts_one_site_and_heals(studio: Studio, tmp_path: Path) ->
             studio("site", "remove", "lima")
 
 
-def test_an_unreadable_file_and_one_that_vanishes(studio: Studio) -> None:
+def test_an_unreadable_file_stops_nobody_and_heals(studio: Studio) -> None:
+    secret = studio.write("paris", "locked/secret.txt", "secret")
+    secret.chmod(0)
+    studio.write("paris", "locked/open.txt", "open")
+    studio.until(studio.reads("locked/open.txt", "open"))
+    studio.until(lambda: "secret.txt" in str(studio.up.everysite.json("site", "show", "paris")))
+    assert studio.up.everysite.json("site", "show", "paris")["element"]["exit_scan"] == 23
+    assert not studio.path("tokyo", "locked/secret.txt").exists()
+    secret.chmod(0o644)
+    studio.until(studio.reads("locked/secret.txt", "secret"))
+
+
+def test_a_file_that_vanishes(studio: Studio) -> None:
     studio("site", "set", "paris", "enableDiscovery=false")
     studio.write("paris", "gone.txt", "x").unlink()
     done = studio.up.everysite("publish", "/gone.txt", "--origin", "paris", "--wait", "--timeout", "3")
