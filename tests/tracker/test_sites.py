@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from tests.tracker.conftest import ADMIN, Agent, Clock, seen
+from tests.tracker.conftest import ADMIN, Agent, Clock, content, seen
 
 from everysite.errors import BadRequest, Conflict, NotFound
 from everysite.model.element import Body
-from everysite.tracker.agent_messages import Claim, Hello, Hold, Report, Revision
+from everysite.tracker.agent_messages import Claim, Hello, Hold, Report, Result, Revision
 from everysite.tracker.contract import (
     CLAIM,
     HELLO,
     HOLD,
     MY_SITES,
+    PUBLISH,
     PUT_SITE,
     READ,
     REMOVE_SITE,
@@ -91,6 +92,16 @@ async def test_a_new_site_gets_what_is_there(service: Service, agents: Agents) -
     await service.call(ADMIN, PUT_SITE, SiteChange("lima", create=True))
     lima = await Agent(service, "lima").start()
     assert await lima.work() == ["present /a", "present /b"]
+
+
+async def test_files_published_before_their_site_was_added(service: Service, agents: Agents) -> None:
+    await service.call(ADMIN, PUBLISH, Items([{"_id": "/a", "comment": "", "origin": "lima"}]))
+    await service.call(ADMIN, PUT_SITE, SiteChange("lima", create=True))
+    lima = await Agent(service, "lima").start()
+    claimed = await lima.claim()
+    assert [(j.kind, j.path) for j in claimed.jobs] == [("inspect", "/a")]
+    await lima.settle(claimed, Result("/a", claimed.jobs[0].gen, True, content("one")))
+    assert await agents["tokyo"].work() == ["present /a"]
 
 
 async def test_a_part_of_the_namespace(service: Service, agents: Agents) -> None:

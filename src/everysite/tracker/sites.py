@@ -89,7 +89,7 @@ class SiteVerbs:
             def step(tx: Transaction, page: str = after) -> tuple[str | None, set[int]]:
                 planner = Planner(tx)
                 found = tx.elements.under("/", page, _PAGE)
-                planner.wish(found)
+                planner.wish(_with_origin(tx, planner, found))
                 return (found[-1].key if len(found) == _PAGE else None), planner.woken
 
             after, woken = await self._core.index.run(step, "bulk")
@@ -138,6 +138,18 @@ class SiteVerbs:
 
         await self._core.index.run(unit, "bulk")
         return Nothing()
+
+
+def _with_origin(tx: Transaction, planner: Planner, elements: Sequence[Element]) -> list[Element]:
+    """Files of a site that was added only now, or added again, belong to it from now on."""
+    adopted = {}
+    for element in elements:
+        name = element.body.get("origin")
+        site = planner.site(name) if element.origin not in planner.sites and isinstance(name, str) else None
+        if site is not None:
+            adopted[element.key] = msgspec.structs.replace(element, origin=site.id)
+    tx.elements.put(list(adopted.values()))
+    return [adopted.get(e.key, e) for e in elements]
 
 
 def store_site(tx: Transaction, element: Element) -> int:
