@@ -1,6 +1,6 @@
-"""A folder as remembered against the folder as it is; and which vanished and new files are one file renamed.
+"""A folder as remembered against the folder as it is.
 
-Owns: the merge-join of two sorted listings, and the pairing of renames.
+Owns: the merge-join of two sorted listings.
 Must not know: how folders are read, digests are computed, or what a difference leads to.
 
 This runs over hundreds of thousands of entries in every scan: one loop, tuples, no objects of our own.
@@ -8,7 +8,7 @@ This runs over hundreds of thousands of entries in every scan: one loop, tuples,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -29,15 +29,6 @@ class Difference(NamedTuple):
     added: list[Entry]
     changed: list[Entry]
     removed: list[Entry]
-
-
-class Lost(NamedTuple):
-    """A file that vanished from, or appeared at, a path: (path, inode, digest, size)."""
-
-    path: bytes
-    inode: int
-    digest: bytes
-    size: int
 
 
 def compare(held: Sequence[Entry], seen: Sequence[Entry]) -> Difference:
@@ -67,39 +58,3 @@ def compare(held: Sequence[Entry], seen: Sequence[Entry]) -> Difference:
     removed.extend(held[i:])
     added.extend(seen[j:])
     return Difference(added, changed, removed)
-
-
-def pair_renames(removed: Iterable[Lost], added: Iterable[Lost]) -> list[tuple[bytes, bytes]]:
-    """(from, to) of files that are the same one under another path, within one scan.
-
-    First those with equal inode and digest; then those whose digest occurs once on either side. Empty files have all
-    the same digest, so only the inode can pair them. Each path is used once.
-    """
-    gone, come = list(removed), list(added)
-    pairs = _pair(gone, come, lambda file: (file[1], file[2]))
-    used_from = {old for old, _ in pairs}
-    used_to = {new for _, new in pairs}
-    rest_gone = [file for file in gone if file[3] and file[0] not in used_from]
-    rest_come = [file for file in come if file[3] and file[0] not in used_to]
-    return pairs + _pair(rest_gone, rest_come, lambda file: file[2])
-
-
-def _pair(gone: Sequence[Lost], come: Sequence[Lost], mark: Callable[[Lost], Hashable]) -> list[tuple[bytes, bytes]]:
-    """Pairs of those whose mark is found exactly once on each side; hard links share an inode, so that can be twice."""
-    old = _singles(gone, mark)
-    new = _singles(come, mark)
-    return [(path, new[key]) for key, path in old.items() if key in new]
-
-
-def _singles(files: Iterable[Lost], mark: Callable[[Lost], Hashable]) -> dict[Hashable, bytes]:
-    found: dict[Hashable, bytes] = {}
-    twice: set[Hashable] = set()
-    for file in files:
-        key = mark(file)
-        if key in found:
-            twice.add(key)
-        else:
-            found[key] = file[0]
-    for key in twice:
-        del found[key]
-    return found

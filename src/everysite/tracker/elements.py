@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from everysite.decide.elements import clean, publish_problem
+from everysite.decide.elements import clean, publish_problem, unfold
 from everysite.errors import BadRequest, Forbidden
 from everysite.index.contract import Event, Transaction
 from everysite.model.element import Body, Element, Tombstone
@@ -78,8 +78,7 @@ def _unfold(items: Sequence[Body | None]) -> list[Body]:
     for item in items:
         if not isinstance(item, dict):
             raise BadRequest(f"{item!r} is no element; send objects with an _id")
-        keys = item.get("_id")
-        unfolded += [item | {"_id": k} for k in keys] if isinstance(keys, list) else [item]
+        unfolded += unfold(item)
     return unfolded
 
 
