@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
 import pytest
+from tests.small_disk import mounted
 
 from everysite.errors import TargetFull
 from everysite.index import sqlite
@@ -22,11 +22,8 @@ MB = 1 << 20
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(disk)], check=True)
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with mounted(tmp_path / "disk", 6) as disk:
+        yield disk
 
 
 def put(name: str, size: int) -> Callable[[Transaction], list[Element]]:
