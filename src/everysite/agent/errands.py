@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 
 from msgspec.structs import replace
 
@@ -31,6 +31,9 @@ from everysite.tracker.agent_messages import Job, Result
 
 _STEP = 1000  # files noted in one unit
 
+Looks = dict[str, tuple[bytes, HeldFile]]
+"""Path of a job -> (folder, file) as `held` keeps it."""
+
 Show = Callable[[Job], Awaitable[None]]
 """Shows the lease for a job right before the disk is changed. Raises StaleLease, Transient."""
 
@@ -40,20 +43,31 @@ class Errands:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self._looks: Looks = {}
 
     async def inspect(self, jobs: Sequence[Job]) -> list[Result]:
-        """What is under these paths."""
+        """What is under these paths. `held` learns it by `note`, once the tracker has heard."""
         ground = self._ground
         names, results = self._names(jobs)
         looks = await stoppable(ground.stop, look_at, ground.root, [name for _, name in names], ground.stop)
         for (job, _), seen in zip(names, looks, strict=True):
             if isinstance(seen, Looked):
                 results[job.path] = Result(job.path, job.gen, True, seen.content)
+                self._looks[job.path] = (seen.name.rpartition(b"/")[0], seen.file)
             else:
                 results[job.path] = failure(job, seen.error)
-        put = [(seen.name.rpartition(b"/")[0], seen.file) for seen in looks if isinstance(seen, Looked)]
-        await ground.held.run(lambda tx: tx.held.put(ground.mapping.id, put))
         return [results[job.path] for job in jobs]
+
+    def take_looks(self) -> Looks:
+        """What was looked at since the last call."""
+        looks, self._looks = self._looks, {}
+        return looks
+
+    async def note(self, looks: Looks, refused: Container[str]) -> None:
+        """Have what the tracker has heard of held. What it refused, or after a crash all of it, the next scan tells."""
+        put = [file for path, file in looks.items() if path not in refused]
+        if put:
+            await self._ground.held.run(lambda tx: tx.held.put(self._ground.mapping.id, put))
 
     async def absent(self, job: Job, show: Show) -> Result:
         """Have nothing under this path; what was there goes to the trash, if it is what we know."""

@@ -114,7 +114,9 @@ class Worker:
         except EverysiteError as err:
             fault = err  # what was done before it counts
         self._owes = True
-        await self._settle(claimed.lease, epoch, results)
+        looks = self._errands.take_looks()
+        refused = await self._settle(claimed.lease, epoch, results)
+        await self._errands.note(looks, refused)
         if any(job.kind == "present" for job in claimed.jobs):
             await self._ground.journal.settled(self._page)
         self._owes = False
@@ -152,8 +154,8 @@ class Worker:
             self._ground.holder.show(claimed.lease, self._ground.holder.epoch)  # the whole lease over ends the bundle
             return failure(job, err)
 
-    async def _settle(self, lease: int, epoch: int, results: Sequence[Result]) -> None:
-        """Tell how work ended; while the tracker is away, for as long as the lease is ours."""
+    async def _settle(self, lease: int, epoch: int, results: Sequence[Result]) -> list[str]:
+        """Tell how work ended; while the tracker is away, for as long as the lease is ours. Answers what was refused."""
         settle = Settle(self._ground.mapping.id, epoch, lease, list(results))
         while True:
             try:
@@ -165,6 +167,7 @@ class Worker:
             break
         self.settled += len(results) - len(refused)
         self._report(results)
+        return refused
 
     def _report(self, results: Sequence[Result]) -> None:
         failed = [result for result in results if not result.ok and result.exit_code not in (0, 20)]

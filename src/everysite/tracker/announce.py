@@ -131,7 +131,10 @@ class Batch:
                 self.planner.forsake([old], behind)
         if rows:
             self.tx.replicas.put(rows)
-        self._plan(outcomes, elements, saved)
+        now = {number: {r.site: r for r in found} for number, found in replicas.items()}
+        for row in rows:
+            now.setdefault(row.element, {})[row.site] = row
+        self._plan(outcomes, elements, saved, {number: list(found.values()) for number, found in now.items()})
         self.tx.history.add(
             [Event(s.key, self.now, o.action, self.site.id, text=o.history) for s, o in outcomes if o.history]
         )
@@ -141,7 +144,11 @@ class Batch:
             self.tx.elements.bury([replace(s, version=self.version) for s in stones])
 
     def _plan(
-        self, outcomes: list[tuple[Seen, Outcome]], elements: dict[str, Element], saved: dict[str, Element]
+        self,
+        outcomes: list[tuple[Seen, Outcome]],
+        elements: dict[str, Element],
+        saved: dict[str, Element],
+        replicas: dict[int, list[Replica]],
     ) -> None:
         """All sites anew where it may matter. New elements have nothing waiting, so they go the short way."""
         fresh: list[Element] = []
@@ -152,7 +159,7 @@ class Batch:
             element = saved.get(seen.key) or elements[seen.key]
             (known if seen.key in elements or outcome.bury else fresh).append(element)
         self.planner.wish(fresh, fresh=True)
-        self.planner.wish(known)
+        self.planner.wish(known, replicas)
 
 
 def _apart(findings: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
