@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from tests.tracker.conftest import ADMIN, Agent, Clock, content, seen
 
 from everysite.errors import BadRequest, Conflict, Forbidden, StaleLease
@@ -98,6 +99,29 @@ async def test_an_outdated_copy_found_anew_is_no_conflict(service: Service, agen
     await agents["paris"].announce(seen("/a", "two"))
     assert (await tokyo.announce(seen("/a", "one"), first=True)).counts == {"known": 1}
     assert await tokyo.work() == ["present /a"]
+
+
+async def test_what_an_agent_brought_and_could_not_settle_is_no_conflict(service: Service, agents: Agents) -> None:
+    """It asked what is newest, then the origin changed it, then it told what it had brought."""
+    tokyo = agents["tokyo"]
+    await agents["paris"].announce(seen("/a", "one"))
+    await tokyo.claim()
+    tokyo.epoch = (await tokyo.ask(HOLD, Hold(tokyo.mapping, "tokyo"))).epoch
+    await agents["paris"].announce(seen("/a", "two"))
+    assert (await tokyo.announce(replace(seen("/a", "one"), brought=True))).counts == {"known": 1}
+    found = await element(service, "/a")
+    assert "modified_tokyo" not in found and "synced_tokyo" in found
+    assert await tokyo.work() == ["present /a"]
+
+
+async def test_what_an_agent_brought_does_not_bring_a_file_back(service: Service, agents: Agents) -> None:
+    tokyo = agents["tokyo"]
+    await agents["paris"].announce(seen("/a", "one"))
+    await tokyo.claim()
+    await agents["paris"].announce(seen("/b", "one", was="/a"))
+    told = await tokyo.announce(replace(seen("/a", "one"), brought=True))
+    assert list(told.refused) == ["/a"]
+    assert (await service.call(ADMIN, READ, Ids(["/a"]))).items == [None]
 
 
 async def test_a_conflict_ends_when_the_origin_comes_to_the_same_content(service: Service, agents: Agents) -> None:

@@ -42,8 +42,10 @@ async def make_up(ground: Ground, page: int, epoch: int) -> bool:
             told, left, older = await _sorted(ground, names[at : at + _STEP])
             doubtful += [name for name, _ in (*left, *older)]
             if told:
-                items = [SeenItem(key_of(name, ground.mapping.prefix), content_of(file)) for name, file in told]
-                await ground.link.call(ANNOUNCE, Announce(ground.mapping.id, epoch, items))
+                keys = {key_of(name, ground.mapping.prefix): name for name, _ in told}
+                items = [SeenItem(k, content_of(f), brought=True) for k, (_, f) in zip(keys, told, strict=True)]
+                answer = await ground.link.call(ANNOUNCE, Announce(ground.mapping.id, epoch, items))
+                doubtful += [keys[key] for key in answer.refused]
     if names:
         await ground.journal.settled(page, doubtful)
     return bool(await ground.journal.doubtful(page))

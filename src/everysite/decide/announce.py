@@ -24,12 +24,14 @@ Action = Literal["new", "modified", "known", "renamed", "deleted", "conflict", "
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What lies under a path now; `content` None: nothing any more. `was`: it was there under that path before."""
+    """What lies under a path now; `content` None: nothing any more. `was`: it was there under that path before.
+    `brought`: the site's agent put it there for us, so it is nobody's change, at worst an older content."""
 
     key: str
     content: Content | None = None
     kind: Literal["file", "package"] = "file"
     was: str = ""
+    brought: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -147,6 +149,8 @@ def _unknown(case: _Case, content: Content) -> Outcome:
     refused = _refuses_new(case)
     if refused:
         return refused
+    if case.seen.brought:
+        return _no("it is no file any more")
     if case.tombstone is not None and _buried(case.tombstone, content):
         renamed = case.tombstone.renamed_to
         return _no(f"it was renamed to {renamed}" if renamed else "it was deleted on purpose")
@@ -215,6 +219,9 @@ def _differs(case: _Case, element: Element, content: Content) -> Outcome:
     name, origin = case.site.name, _at_origin(case, element)
     if origin and element.content is None:
         return _measured(case, element, content)
+    if case.seen.brought and not origin:
+        older = _current(_row(case, element), max(element.gen - 1, 0), case.now, content.digest)
+        return Outcome("known", "an older content was brought there", replica=older, replan=True)
     if not case.mapping.policy.enable_discovery_updated_files:
         return _no(f"enableDiscoveryUpdatedFiles of {name} is off", later=True)
     if not origin:

@@ -82,6 +82,7 @@ class SeenItem(msgspec.Struct, frozen=True, omit_defaults=True):
     content: Content | None = None
     was: str = ""
     package: bool = False
+    brought: bool = False  # not found: the agent itself brought it, and could not settle
 
 
 class Announce(msgspec.Struct, frozen=True):

@@ -101,6 +101,8 @@ class Batch:
             outcomes.append((finding, outcome))
             if counting:
                 self.counts[outcome.action] += 1
+            if finding.brought and outcome.action == "ignored":
+                self.refused[finding.key] = outcome.reason
         self._store(outcomes, elements, replicas)
         return [f for _, o in outcomes for f in o.follow]
 
@@ -191,4 +193,4 @@ def _finding(item: SeenItem, mapping: Mapping) -> Seen:
     for path in (key, was):
         if path and not below(path, mapping.prefix):
             raise PathRefused(f"{path!r} is not below {mapping.prefix!r}, the part of the namespace this folder has")
-    return Seen(key, item.content, "package" if item.package else "file", was)
+    return Seen(key, item.content, "package" if item.package else "file", was, item.brought)
