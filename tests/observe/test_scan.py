@@ -363,6 +363,27 @@ async def test_a_file_that_goes_while_the_answer_is_lost_is_told_as_gone(scene: 
     assert scene.listener.files == scene.tree() == await scene.held_files()
 
 
+async def test_a_file_that_goes_from_a_folder_renamed_around_a_lost_answer_is_told_as_gone(scene: Scene) -> None:
+    """The tracker knows the file below the folder's new name by the time it is told that it has gone."""
+    scene.write("one/keep", "x")
+    await scene.scan()
+    scene.write("one/a", "one")
+
+    def lose_the_answer(items: list[SeenItem]) -> None:
+        for item in items:
+            scene.listener._take(item)
+        raise Transient("killed")
+
+    scene.listener.before = lose_the_answer
+    with pytest.raises(Transient):
+        await scene.scan()
+    scene.listener.before = lambda items: None
+    (scene.root / "one" / "a").unlink()
+    (scene.root / "one").rename(scene.root / "two")
+    await scene.scan()
+    assert scene.listener.files == scene.tree() == await scene.held_files()
+
+
 async def test_a_folder_renamed_twice_around_a_lost_answer_keeps_its_files(scene: Scene) -> None:
     scene.write("one/a", "a")
     scene.write("one/b", "b")

@@ -37,6 +37,10 @@ class Pending:
         text = _text(msgspec.structs.replace(note, files=self._carried + note.files))
         await self._held.run(lambda tx: tx.set_meta(self._key, text))
 
+    def follow(self, old: bytes, new: bytes) -> None:
+        """A folder has another name for the tracker too: what was told below the old one is known below the new one."""
+        self._carried = [new + name[len(old) :] if name.startswith(old + b"/") else name for name in self._carried]
+
     def clear(self, tx: Transaction) -> None:
         """To be called in the unit that writes the answer down."""
         tx.set_meta(self._key, _text(Note(self._carried)) if self._carried else None)

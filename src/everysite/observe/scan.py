@@ -225,6 +225,7 @@ class _Scan:
         def unit(tx: Transaction) -> None:
             tx.held.move_folder(self._mapping.id, old, new)
             moved(tx, self._mapping.id, old, new)
+            self._teller.pending.follow(old, new)
             self._teller.pending.clear(tx)
 
         await self._held.run(unit)
