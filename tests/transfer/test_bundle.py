@@ -184,7 +184,7 @@ async def test_large_files_go_on_from_the_sessions_of_the_caller(tmp_path: Path)
         runs += 1
         assert runs < 10
     assert len(await held(target)) == 2 and sessions == {}
-    assert runs > 2 and counted.bytes_read < 1.5 * (18 << 20)
+    assert runs > 1 and counted.bytes_read < 1.5 * (18 << 20)
 
 
 async def test_a_failing_target_is_site_trouble() -> None:
