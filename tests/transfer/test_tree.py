@@ -287,7 +287,7 @@ def test_a_full_target_is_said_and_left_clean(copy: Copy, tmp_path: Path) -> Non
         whole = content(copy.source)
         for path, what in content(copy.target).items():
             assert stat.S_ISDIR(what[0]) or what[3] == whole[path][3]
-        for number in range(2, 12):
+        for number in range(12):  # all of them: which ones had arrived by then depends on the workers
             (copy.source / f"d{number}" / "file").write_bytes(b"small now")
         assert not copy().failed
         assert copy.equal()
