@@ -38,8 +38,8 @@ class Bundle:
 
     def __init__(self, ground: Ground, claimed: Claimed, epoch: int, page: int) -> None:
         self._ground, self._claimed, self._epoch, self._page = ground, claimed, epoch, page
-        self._stages: list[bytes] = []
-        self._opened = False  # the journal waits for a note
+        self._stages: set[bytes] = set()  # that the journal names
+        self._owes_note = False  # the journal waits for a note
 
     async def carry_out(self, jobs: Sequence[Job]) -> list[Result]:
         """Results in the order of the jobs. Raises SiteUnreachable (our folder), StaleLease, Transient (the tracker)."""
@@ -53,8 +53,7 @@ class Bundle:
             await self._publish(landing, arrivals)
         finally:
             await in_thread(_close, landing, arrivals)
-            if self._opened:
-                await self._note(arrivals)
+            await self._note_left(landing, arrivals)
         for arrival in arrivals:
             results[arrival.job.path] = arrival.result
         return [results[job.path] for job in jobs]
@@ -100,11 +99,10 @@ class Bundle:
 
     async def _bring(self, landing: Landing, arrivals: Sequence[Arrival]) -> None:
         waiting = [arrival for arrival in arrivals if arrival.needs_bytes]
-        self._stages = [stage_of(a.name, landing.token) for a in waiting]
-        self._stages += [stage_of(a.name, a.content.digest) for a in waiting]
+        self._stages = {stage_of(a.name, token) for a in waiting for token in (landing.token, a.content.digest)}
+        self._owes_note = True
         entries = [Entry(a.name, a.content.size, a.content.mtime_ns, a.content.digest) for a in arrivals if a.open]
-        await self._ground.journal.open(self._page, self._stages, entries)
-        self._opened = True
+        await self._ground.journal.open(self._page, sorted(self._stages), entries)
         supplier = Supplier(self._ground.link, landing, self._ground.root, self._ground.stop)
         await supplier.bring(waiting)
         await in_thread(landing.sync)
@@ -119,7 +117,7 @@ class Bundle:
             self._ground.holder.show(self._claimed.lease, self._epoch)
             await in_thread(put_in_place, landing, ready)
             removed = await in_thread(self._clear_up, landing, ready)
-            await self._note(ready, removed)
+            await self._note(landing, ready, removed)
 
     async def _allowed(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """Show the lease. Raises StaleLease, and Transient when the tracker cannot be asked."""
@@ -144,12 +142,22 @@ class Bundle:
             removed.append(arrival.old)
         return removed
 
-    async def _note(self, arrivals: Sequence[Arrival], removed: Sequence[bytes] = ()) -> None:
-        put = [(a.name.rpartition(b"/")[0], a.file) for a in arrivals if a.file is not None]
-        kept = {stage_of(a.name, a.content.digest) for a in arrivals if a.file is None}
-        gone = [name for name in self._stages if name not in kept]
-        await self._ground.journal.close(self._page, gone, put, removed)
-        self._opened = False
+    async def _note(self, landing: Landing, arrivals: Sequence[Arrival], removed: Sequence[bytes] = ()) -> None:
+        """What is in its place now. The stages of the others are there until the landing is closed."""
+        arrived = [arrival for arrival in arrivals if arrival.file is not None]
+        gone = {stage_of(a.name, token) for a in arrived for token in (landing.token, a.content.digest)}
+        put = [(a.name.rpartition(b"/")[0], a.file) for a in arrived if a.file is not None]
+        await self._ground.journal.close(self._page, sorted(self._stages & gone), put, removed)
+        self._stages -= gone
+        self._owes_note = False
+
+    async def _note_left(self, landing: Landing, arrivals: Sequence[Arrival]) -> None:
+        """Once the landing is closed only large files that came in part have a stage; their journal stays."""
+        if self._owes_note:
+            await self._note(landing, arrivals)
+        gone = self._stages - {stage_of(a.name, a.content.digest) for a in arrivals if a.file is None}
+        if gone:
+            await self._ground.journal.close(self._page, sorted(gone))
 
 
 def folders_of(places: dict[str, list[Place]], host: str) -> dict[str, bytes]:
