@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import contextlib
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -37,19 +36,13 @@ def run(args: argparse.Namespace) -> int:
 
     tree = Tree(Path(args.tree).expanduser().absolute(), args.tree) if args.tree else standard_library()
     home, keep = _home(args, tree)
-    signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: the processes end, the temporary home goes
     try:
-        return asyncio.run(_story(home, tree))
+        return asyncio.run(_until_signal(home, tree))
     finally:
         if keep:
             print(f"everything is kept in {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _home(args: argparse.Namespace, tree: Tree) -> tuple[Path, bool]:
@@ -65,6 +58,23 @@ def _home(args: argparse.Namespace, tree: Tree) -> tuple[Path, bool]:
         raise Conflict(f"{home} is not empty; give --home a new or empty folder")
     home.mkdir(parents=True, exist_ok=True)
     return home.resolve(), True
+
+
+async def _until_signal(home: Path, tree: Tree) -> int:
+    """The story, or what was told of it until Ctrl-C or SIGTERM: the processes end in order, the temporary home goes."""
+    from everysite.cli.loop import ended_by_signal
+    from everysite.cli.outcome import INTERRUPTED
+
+    with ended_by_signal() as ended:
+        story, signalled = asyncio.create_task(_story(home, tree)), asyncio.create_task(ended.wait())
+        await asyncio.wait({story, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        if story.done():
+            signalled.cancel()
+            return story.result()
+        story.cancel()
+        await asyncio.gather(story, return_exceptions=True)
+    print(file=sys.stderr)
+    return INTERRUPTED
 
 
 async def _story(home: Path, tree: Tree) -> int:
