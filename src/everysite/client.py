@@ -23,8 +23,9 @@ import msgspec
 from everysite import errors
 from everysite.errors import BadRequest, EverysiteError, Refused, SiteUnreachable, Transient
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.contract import FETCH_PATH, SEND_PATH, SIGN_IN, Operation
+from everysite.tracker.contract import FETCH_PATH, SEND_PATH, SIGN_IN
 from everysite.tracker.messages import SignedIn, SignIn
+from everysite.tracker.operation import Operation
 
 if TYPE_CHECKING:
     import aiohttp

@@ -27,8 +27,8 @@ from everysite.stores.folder import FolderStore
 from everysite.tracker import contract as ops
 from everysite.tracker import messages
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.contract import Caller, Operation
 from everysite.tracker.core import Limits
+from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.service import Service
 
 R = TypeVar("R")

@@ -24,18 +24,10 @@ from everysite.tracker.agent_messages import (
     Settle,
     Settled,
 )
-from everysite.tracker.contract import (
-    ANNOUNCE,
-    CLAIM,
-    HELLO,
-    HOLD,
-    PUT_SITE,
-    SETTLE,
-    Caller,
-    Operation,
-)
+from everysite.tracker.contract import ANNOUNCE, CLAIM, HELLO, HOLD, PUT_SITE, SETTLE
 from everysite.tracker.core import Limits
 from everysite.tracker.messages import SiteChange
+from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.service import Service
 
 R = TypeVar("R")

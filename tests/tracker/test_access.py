@@ -27,8 +27,6 @@ from everysite.tracker.contract import (
     UPDATE,
     USERS,
     VERIFY,
-    Caller,
-    Operation,
 )
 from everysite.tracker.messages import (
     Ids,
@@ -43,6 +41,7 @@ from everysite.tracker.messages import (
     TokenId,
     User,
 )
+from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.service import Service
 
 pytestmark = pytest.mark.anyio

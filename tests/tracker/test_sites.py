@@ -21,9 +21,9 @@ from everysite.tracker.contract import (
     SITE,
     SITES,
     UPDATE,
-    Caller,
 )
 from everysite.tracker.messages import Ids, Items, Named, Nothing, SiteChange
+from everysite.tracker.operation import Caller
 from everysite.tracker.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from everysite.errors import BadRequest, NotFound, SignInNeeded
 from everysite.model.path import check_id
 from everysite.tracker import agent_messages, messages
-from everysite.tracker.contract import Caller, Operation
 from everysite.tracker.core import allow
+from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.relay import Broker
 
 R = TypeVar("R")

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from everysite.errors import SiteUnreachable, Transient
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.contract import Operation
+from everysite.tracker.operation import Operation
 
 R = TypeVar("R")
 A = TypeVar("A")

@@ -24,7 +24,7 @@ from everysite.errors import Conflict
 if TYPE_CHECKING:
     from everysite.assemble import Doors
     from everysite.config import Settings
-    from everysite.tracker.contract import Caller
+    from everysite.tracker.operation import Caller
     from everysite.tracker.service import Service
 
 ADMIN_PASSWORD = "EVERYSITE_ADMIN_PASSWORD"
@@ -115,8 +115,8 @@ class Household:
                 await self._hand_out()
 
     async def _admin(self) -> Caller:
-        from everysite.tracker.contract import Caller
         from everysite.tracker.messages import Nothing
+        from everysite.tracker.operation import Caller
 
         users = (await self._service.access.users(Caller("support", "admin"), Nothing())).users
         names = [user["username"] for user in users if user.get("class") == "admin" and not user.get("disable")]
@@ -139,7 +139,8 @@ class Household:
         """Wait for the first site of this machine, then keep one agent running for all of them."""
         from everysite.assemble import supervised
         from everysite.tracker.agent_messages import Revision
-        from everysite.tracker.contract import MY_SITES, Caller
+        from everysite.tracker.contract import MY_SITES
+        from everysite.tracker.operation import Caller
 
         tracker = self._service.as_caller(Caller("agent:*", "agent", "*"))
         mine = await tracker.call(MY_SITES, Revision())

@@ -20,7 +20,7 @@ from everysite.errors import BadRequest, SignInNeeded, SiteUnreachable
 
 if TYPE_CHECKING:
     from everysite.client import Client
-    from everysite.tracker.contract import Operation
+    from everysite.tracker.operation import Operation
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -15,7 +15,6 @@ from everysite.errors import BadRequest, Conflict, Forbidden, NotFound, SignInNe
 from everysite.index.contract import Token, Transaction
 from everysite.model.element import Body, Element, Tombstone
 from everysite.tracker import tokens
-from everysite.tracker.contract import Caller, UserClass
 from everysite.tracker.core import Core
 from everysite.tracker.messages import (
     IssuedToken,
@@ -30,6 +29,7 @@ from everysite.tracker.messages import (
     User,
     Users,
 )
+from everysite.tracker.operation import Caller, UserClass
 from everysite.tracker.passwords import Passwords
 
 _RESERVED = frozenset({"support", "agent"})

@@ -20,9 +20,9 @@ from everysite.model.path import below, check_id
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
 from everysite.tracker.agent_messages import Announce, Announced, SeenItem
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, held_mapping
 from everysite.tracker.folders import move_folder
+from everysite.tracker.operation import Caller
 from everysite.tracker.planning import Planner
 
 _STEP = 250  # findings in one bulk step: about 10 ms

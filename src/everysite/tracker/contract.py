@@ -9,10 +9,7 @@ Must not know: how a verb is carried out, HTTP libraries, SQL.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
-
-import msgspec
+from typing import Any, TypeVar
 
 from everysite.tracker.agent_messages import (
     Announce,
@@ -60,49 +57,10 @@ from everysite.tracker.messages import (
     Why,
     WhyAsked,
 )
+from everysite.tracker.operation import Operation, Right, Shape
 
 R = TypeVar("R")
 A = TypeVar("A")
-
-UserClass = Literal["guest", "user", "editor", "admin", "agent"]
-Right = Literal["anyone", "guest", "user", "editor", "admin", "agent"]
-"""The least class an operation needs. `anyone` needs no sign-in; `agent` is for agent tokens of that site (and admins)."""
-
-Shape = Literal["plain", "items", "ids", "query"]
-"""How the HTTP face reads a request: `plain` is the JSON object of the request type; the other three are the forms of
-existing tracker clients (tracker-api 2): one object or an array, one identifier or an array, a text in the path."""
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who asks. `site`: what an agent token is for ('*' every site of this machine). `token`: its row number, 0 none."""
-
-    username: str
-    rank: UserClass
-    site: str = ""
-    address: str = ""
-    token: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Operation(Generic[R, A]):
-    """One verb. `path` is below the face's root; `hot` ones get a raw ASGI handler; `limit` requests are batches."""
-
-    name: str
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    request: type[R]
-    answer: type[A]
-    right: Right
-    summary: str
-    shape: Shape = "plain"
-    hot: bool = False
-    status: int = 200
-
-
-class Tracker(Protocol):
-    """Somebody who carries operations out for one caller: the tracker itself, or a client of it."""
-
-    async def call(self, operation: Operation[R, A], request: R) -> A: ...
 
 
 def _op(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from everysite.errors import Forbidden, NotFound, SignInNeeded, StaleLease, TooLarge
 from everysite.index.contract import Index, Transaction
 from everysite.model.site import Globals, Mapping, Site
-from everysite.tracker.contract import Caller, Right
+from everysite.tracker.operation import Caller, Right
 from everysite.tracker.relay import Broker
 from everysite.tracker.settings import GLOBALS_KEY, globals_of
 from everysite.tracker.wakes import Wakes

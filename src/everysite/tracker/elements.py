@@ -15,9 +15,9 @@ from everysite.index.contract import Event, Transaction
 from everysite.model.element import Body, Element, Tombstone
 from everysite.model.path import check_id
 from everysite.model.site import check_site_name
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core
 from everysite.tracker.messages import Ids, Items, Published
+from everysite.tracker.operation import Caller
 from everysite.tracker.planning import Planner
 from everysite.tracker.settings import GLOBALS_KEY
 from everysite.tracker.sites import SiteVerbs, is_site

@@ -19,8 +19,8 @@ from everysite.model.path import below, check_id
 from everysite.model.site import Mapping, Site
 from everysite.model.task import Wish
 from everysite.tracker.agent_messages import SeenItem
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, held_mapping
+from everysite.tracker.operation import Caller
 from everysite.tracker.planning import Planner
 
 _STEP = 250  # elements in one bulk step

@@ -21,7 +21,6 @@ from everysite.model.element import Element
 from everysite.model.path import canonical
 from everysite.model.replica import Replica, State, state
 from everysite.model.site import Site
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, read_globals
 from everysite.tracker.messages import (
     Health,
@@ -36,6 +35,7 @@ from everysite.tracker.messages import (
     Why,
     WhyAsked,
 )
+from everysite.tracker.operation import Caller
 
 _PAGE = 1000
 

@@ -21,9 +21,9 @@ from everysite.tracker import contract as ops
 from everysite.tracker.access import Access
 from everysite.tracker.agent_messages import Wanted
 from everysite.tracker.announce import AnnounceVerb
-from everysite.tracker.contract import Caller, Operation, Tracker
 from everysite.tracker.core import REVISION, Core, Limits, allow, serves, wall_clock
 from everysite.tracker.elements import ElementVerbs
+from everysite.tracker.operation import Caller, Operation, Tracker
 from everysite.tracker.questions import QuestionVerbs
 from everysite.tracker.relay import Broker
 from everysite.tracker.settings import GLOBALS, GLOBALS_KEY

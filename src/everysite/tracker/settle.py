@@ -22,9 +22,9 @@ from everysite.model.site import Mapping, Site
 from everysite.model.task import Task
 from everysite.tracker.agent_messages import Result, Settle, Settled
 from everysite.tracker.announce import Batch
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import Core, held_mapping, mapping_of
 from everysite.tracker.folders import settle_move
+from everysite.tracker.operation import Caller
 
 _STEP = 250  # results in one unit: about 10 ms
 _BY_CODE: dict[str, type[EverysiteError]] = {

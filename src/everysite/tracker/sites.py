@@ -18,9 +18,9 @@ from everysite.model.element import Body, Element, Tombstone
 from everysite.model.site import Mapping, Site
 from everysite.tracker.access import Access
 from everysite.tracker.agent_messages import Hello, MySites, Report, Revision, Welcome
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import REVISION, Core, bump_revision, read_globals, serves, site_named
 from everysite.tracker.messages import JoinToken, Named, Nothing, SiteChange, SiteInfo, Sites
+from everysite.tracker.operation import Caller
 from everysite.tracker.planning import Planner
 from everysite.tracker.settings import check_url, site_of
 

@@ -17,8 +17,8 @@ from everysite.index.contract import Transaction
 from everysite.model.element import Body, Element
 from everysite.model.replica import Replica
 from everysite.model.site import check_site_name
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import bump_revision
+from everysite.tracker.operation import Caller
 from everysite.tracker.planning import Planner
 from everysite.tracker.settings import GLOBALS_KEY, check_globals
 from everysite.tracker.sites import is_site, store_site

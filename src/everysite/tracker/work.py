@@ -27,9 +27,9 @@ from everysite.tracker.agent_messages import (
     LetGo,
     Place,
 )
-from everysite.tracker.contract import Caller
 from everysite.tracker.core import REVISION, Core, held_mapping, mapping_of, serves
 from everysite.tracker.messages import Nothing
+from everysite.tracker.operation import Caller
 
 _LOOK_AHEAD = 4  # due rows looked at per row wanted, when folder moves stand in the way
 

@@ -12,7 +12,7 @@ import msgspec
 from starlette.types import Send
 
 from everysite.errors import BadRequest
-from everysite.tracker.contract import Caller, Operation, Tracker
+from everysite.tracker.operation import Caller, Operation, Tracker
 from everysite.web.answer import JSON, Headers, answer
 from everysite.web.attention import Attention
 from everysite.web.bodies import PROGRAMS

@@ -14,7 +14,8 @@ from typing import Any
 from starlette.types import Send
 
 from everysite.errors import BadRequest
-from everysite.tracker.contract import OPERATIONS, Operation
+from everysite.tracker.contract import OPERATIONS
+from everysite.tracker.operation import Operation
 from everysite.tracker.relay import Broker
 from everysite.web.answer import answer
 from everysite.web.attention import Attention

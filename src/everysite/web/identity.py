@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from everysite.errors import BadRequest, Forbidden, SignInNeeded
-from everysite.tracker.contract import Caller, Right
+from everysite.tracker.operation import Caller, Right
 from everysite.web.request import SAFE_METHODS, Asked
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

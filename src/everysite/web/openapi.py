@@ -14,7 +14,8 @@ import msgspec
 
 import everysite
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH, Operation
+from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH
+from everysite.tracker.operation import Operation
 from everysite.web.bodies import PROGRAMS
 from everysite.web.errors_http import STATUSES
 

@@ -14,8 +14,9 @@ from starlette.types import Message, Send
 
 from everysite.errors import Cancelled, EverysiteError, Forbidden, Transient
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.contract import FETCH_PATH, SEND_PATH, SITE, Caller
+from everysite.tracker.contract import FETCH_PATH, SEND_PATH, SITE
 from everysite.tracker.messages import Named
+from everysite.tracker.operation import Caller
 from everysite.tracker.relay import Broker, Exchange
 from everysite.web import answer, bodies
 from everysite.web.attention import Attention

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import msgspec
 
 from everysite.errors import BadRequest, Conflict, NotFound, PathRefused, TooLarge
-from everysite.tracker.contract import Operation
 from everysite.tracker.messages import Ids, Items, Published, Query
+from everysite.tracker.operation import Operation
 from everysite.web import bodies
 from everysite.web.options import Options
 from everysite.web.request import Asked
