@@ -354,13 +354,20 @@ async def test_files_that_arrived_and_were_not_settled_are_not_sent_again(world:
     assert world.links["oslo"].relayed == 0
 
 
-@pytest.mark.parametrize("what", ["delete", "rename", "change", "nothing"])
+async def scanned_twice(world: World, site: str) -> None:
+    rounds = next(iter(world.agents[site].mappings.values())).rounds
+    seen = rounds.rounds
+    await until(lambda: rounds.rounds > seen + 1)
+
+
+@pytest.mark.parametrize("what", ["delete", "rename", "change", "nothing", "delete and rename its folder"])
 async def test_what_happened_to_a_file_that_arrived_unsettled_happens_here_too(world: World, what: str) -> None:
     """The tracker thinks that oslo has no copy, so nobody tells oslo to delete or rename it."""
     await world.add("paris", "oslo", propagateDeletes=True)
-    world.write("paris", "d/a", "one")
-    world.write("paris", "d/keep", "x")
+    world.write("paris", "d/before", "0")
     world.start("paris", "oslo")
+    await world.equal("paris", "oslo")
+    await world.quiet()
     link = world.links["oslo"]
 
     def cut(operation: object, request: object) -> None:
@@ -369,23 +376,30 @@ async def test_what_happened_to_a_file_that_arrived_unsettled_happens_here_too(w
             raise SiteUnreachable("cut before the settle")
 
     link.before = cut
-    await until(lambda: len(world.tree("oslo")) == 2 and link.down)
+    await world.stop("paris")
+    world.write("paris", "d/a", "one")
+    world.write("paris", "d/keep", "x")
+    world.start("paris")  # finds both at once
+    await until(lambda: len(world.tree("oslo")) == 3 and link.down)
     await world.crash("oslo")
     file = world.root("paris") / "d/a"
-    if what == "delete":
+    if what.startswith("delete"):
         file.unlink()
     elif what == "rename":
         file.rename(file.with_name("b"))
     elif what == "change":
         world.write("paris", "d/a", "two", age=3)
-    rounds = next(iter(world.agents["paris"].mappings.values())).rounds
-    seen = rounds.rounds
-    await until(lambda: rounds.rounds > seen + 1)
+    await scanned_twice(world, "paris")
+    kept = "/d/keep"
+    if what.endswith("folder"):
+        file.parent.rename(file.parent.with_name("e"))
+        await scanned_twice(world, "paris")
+        kept = "/e/keep"
     world.start("oslo")
     await world.equal("paris", "oslo")
     await world.quiet()
     assert world.tree("paris") == world.tree("oslo")
-    body = await world.read("/d/keep")
+    body = await world.read(kept)
     assert body is not None and body["synced_oslo"]
 
 

@@ -25,7 +25,7 @@ from everysite.disk.walk import files_below
 from everysite.errors import Conflict, EverysiteError, NotFound, Refused, SiteUnreachable, StaleLease
 from everysite.index.contract import HeldFile, Transaction
 from everysite.model.path import Name, name_in, to_text
-from everysite.observe import packages
+from everysite.observe.followed import files_moved, folder_moved
 from everysite.observe.hashing import Failed, Looked, look, look_at, matches
 from everysite.tracker.agent_messages import Job, Result
 
@@ -133,8 +133,7 @@ class Errands:
         if moved is None:
 
             def whole(tx: Transaction) -> None:
-                tx.held.move_folder(mapping, old, new)
-                packages.moved(tx, mapping, old, new)
+                folder_moved(tx, mapping, old, new)
 
             await self._ground.held.run(whole)
             return
@@ -147,6 +146,7 @@ class Errands:
                 tx.held.remove(mapping, gone)
                 known = [(now, file) for (_, now), file in zip(step, files, strict=True) if file is not None]
                 tx.held.put(mapping, [(now.rpartition(b"/")[0], _named(file, now)) for now, file in known])
+                files_moved(tx, mapping, dict(step))
 
             await self._ground.held.run(unit)
 

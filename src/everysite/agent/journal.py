@@ -22,6 +22,7 @@ from everysite.disk.stages import is_stage
 from everysite.disk.threads import in_thread
 from everysite.errors import EverysiteError, SiteUnreachable
 from everysite.index.contract import HeldFile, Index, Transaction
+from everysite.observe import owed
 from everysite.observe.hashing import Looked, look
 
 _KEEP_SIZE = 8 << 20  # a stage of a large file is worth taking up again ...
@@ -63,7 +64,13 @@ class Journal:
         the tracker until `settled`."""
 
         def unit(tx: Transaction) -> None:
-            self._add(tx, "unsettled", page, [above + b"/" + file.name if above else file.name for above, file in put])
+            owed.add(
+                tx,
+                self._mapping,
+                "unsettled",
+                page,
+                [above + b"/" + file.name if above else file.name for above, file in put],
+            )
             tx.held.remove(self._mapping, removed)
             tx.held.put(self._mapping, put)
             tx.held.unstage(self._mapping, stages)
@@ -75,31 +82,22 @@ class Journal:
         """The tracker knows all that this page put into place, but for the doubtful ones, which are kept apart."""
 
         def unit(tx: Transaction) -> None:
-            tx.set_meta(self._fact("unsettled", page), None)
-            self._add(tx, "doubtful", page, doubtful)
+            owed.clear(tx, self._mapping, "unsettled", page)
+            owed.add(tx, self._mapping, "doubtful", page, doubtful)
 
         await self._held.run(unit)
 
     async def unsettled(self, page: int) -> list[bytes]:
         """Names put into place that the tracker may not have heard of."""
-        return await self._held.read(lambda tx: self._names(tx, "unsettled", page))
+        return await self._held.read(lambda tx: owed.names(tx, self._mapping, "unsettled", page))
 
     async def doubtful(self, page: int) -> list[bytes]:
         """Names put into place that are no files of the tracker's any more, or are about to be renamed."""
-        return await self._held.read(lambda tx: self._names(tx, "doubtful", page))
+        return await self._held.read(lambda tx: owed.names(tx, self._mapping, "doubtful", page))
 
     async def no_doubt(self, page: int) -> None:
         """What was doubtful is dealt with."""
-        await self._held.run(lambda tx: tx.set_meta(self._fact("doubtful", page), None))
-
-    def _add(self, tx: Transaction, fact: str, page: int, names: Sequence[bytes]) -> None:
-        if names:
-            both = sorted({*self._names(tx, fact, page), *names})
-            tx.set_meta(self._fact(fact, page), msgspec.json.encode(both).decode())
-
-    def _names(self, tx: Transaction, fact: str, page: int) -> list[bytes]:
-        text = tx.meta(self._fact(fact, page))
-        return msgspec.json.decode(text, type=list[bytes]) if text else []
+        await self._held.run(lambda tx: owed.clear(tx, self._mapping, "doubtful", page))
 
     async def open_folder(self, stage: bytes) -> None:
         """To be called before a folder is staged."""
@@ -109,12 +107,12 @@ class Journal:
         """The staged folder is gone, or has its own name."""
         await self._held.run(lambda tx: tx.held.unstage(self._mapping, [stage]))
 
-    async def recover(self, pages: int) -> int:
+    async def recover(self) -> int:
         """After a start: hold what arrived, remove stages. Answers how many stages went. Raises SiteUnreachable."""
 
         def read(tx: Transaction) -> tuple[list[bytes], list[Entry]]:
             entries: list[Entry] = []
-            for page in range(pages):
+            for page in range(owed.PAGES):
                 text = tx.meta(self._page(page))
                 entries += msgspec.json.decode(text, type=list[Entry]) if text else []
             return tx.held.staged(self._mapping), entries
@@ -126,9 +124,15 @@ class Journal:
 
         def write(tx: Transaction) -> None:
             tx.held.put(self._mapping, found)
-            self._add(tx, "unsettled", 0, [above + b"/" + file.name if above else file.name for above, file in found])
+            owed.add(
+                tx,
+                self._mapping,
+                "unsettled",
+                0,
+                [above + b"/" + file.name if above else file.name for above, file in found],
+            )
             tx.held.unstage(self._mapping, gone)
-            for page in range(pages):
+            for page in range(owed.PAGES):
                 tx.set_meta(self._page(page), None)
 
         await self._held.run(write)
@@ -143,10 +147,11 @@ class Journal:
         return gone, found
 
     def _page(self, page: int) -> str:
-        return self._fact("arriving", page)
+        return f"arriving:{self._mapping}:{page}"
 
-    def _fact(self, fact: str, page: int) -> str:
-        return f"{fact}:{self._mapping}:{page}"
+
+def _names(files: Sequence[tuple[bytes, HeldFile]]) -> list[bytes]:
+    return [above + b"/" + file.name if above else file.name for above, file in files]
 
 
 def _remove(root: Root, name: bytes) -> bool:

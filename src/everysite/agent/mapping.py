@@ -16,6 +16,7 @@ from everysite.agent.rounds import Rounds
 from everysite.agent.worker import Worker
 from everysite.errors import SiteUnreachable
 from everysite.model.site import Globals, Mapping
+from everysite.observe.owed import PAGES
 
 _log = logging.getLogger(__name__)
 _FINISH = 7.0  # s for the work in hand; with the rest of the drain it stays below 10 s
@@ -25,8 +26,6 @@ _SWITCHES = (
     "enable_discovery_deleted_files",
     "enable_discovery_packages",
 )
-PAGES = 64
-"""Pages of the journal that a start looks through; more workers than that nobody runs."""
 
 
 class MappingWork:
@@ -67,7 +66,7 @@ class MappingWork:
         """What a crash left behind is put in order before anything new is begun."""
         while True:
             try:
-                gone = await self.ground.journal.recover(PAGES)
+                gone = await self.ground.journal.recover()
                 break
             except SiteUnreachable as err:
                 self.ground.health.ill(err)

@@ -10,6 +10,7 @@ known to the tracker for ever and to us not at all. The note says which paths th
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -29,7 +30,7 @@ class Pending:
 
     def __init__(self, held: Index, mapping: int) -> None:
         self._held, self._mapping = held, mapping
-        self._key = f"announcing:{mapping}"
+        self._key = _key(mapping)
         self._carried: list[bytes] = []
 
     async def write(self, note: Note) -> None:
@@ -37,9 +38,10 @@ class Pending:
         text = _text(msgspec.structs.replace(note, files=self._carried + note.files))
         await self._held.run(lambda tx: tx.set_meta(self._key, text))
 
-    def follow(self, old: bytes, new: bytes) -> None:
-        """A folder has another name for the tracker too: what was told below the old one is known below the new one."""
-        self._carried = [new + name[len(old) :] if name.startswith(old + b"/") else name for name in self._carried]
+    def follow(self, tx: Transaction) -> None:
+        """Names were changed by `moved`."""
+        text = tx.meta(self._key)
+        self._carried = msgspec.json.decode(text, type=Note).files if text else []
 
     def clear(self, tx: Transaction) -> None:
         """To be called in the unit that writes the answer down."""
@@ -63,6 +65,19 @@ class Pending:
         lost = [name for name in unknown if not os.path.lexists(root + b"/" + name)]
         self._carried = [name for name in unknown if name not in set(lost)]
         return lost
+
+
+def moved(tx: Transaction, mapping: int, rename: Callable[[bytes], bytes]) -> None:
+    """Files have other names for the tracker too: what was told under the old ones is known under the new ones."""
+    text = tx.meta(_key(mapping))
+    if text:
+        note = msgspec.json.decode(text, type=Note)
+        renamed = msgspec.structs.replace(note, files=[rename(name) for name in note.files])
+        tx.set_meta(_key(mapping), _text(renamed))
+
+
+def _key(mapping: int) -> str:
+    return f"announcing:{mapping}"
 
 
 def _text(note: Note) -> str:

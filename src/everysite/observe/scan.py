@@ -24,9 +24,10 @@ from everysite.model.site import Mapping
 from everysite.observe import rootguard
 from everysite.observe.apart import walk_apart
 from everysite.observe.findings import Findings
+from everysite.observe.followed import folder_moved
 from everysite.observe.hashing import passing
 from everysite.observe.package_scan import PackageScan
-from everysite.observe.packages import Matches, Owners, known, moved
+from everysite.observe.packages import Matches, Owners, known
 from everysite.observe.pending import Note
 from everysite.observe.renames import Renames
 from everysite.observe.scanned import Scanned
@@ -223,9 +224,8 @@ class _Scan:
             return  # told as files that are gone and files that are new
 
         def unit(tx: Transaction) -> None:
-            tx.held.move_folder(self._mapping.id, old, new)
-            moved(tx, self._mapping.id, old, new)
-            self._teller.pending.follow(old, new)
+            folder_moved(tx, self._mapping.id, old, new)
+            self._teller.pending.follow(tx)
             self._teller.pending.clear(tx)
 
         await self._held.run(unit)
