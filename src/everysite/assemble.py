@@ -89,6 +89,8 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
         lease_ms=round(settings.agent.lease_seconds * 1000),
         token_life_s=life_span(settings.access.token_life, 0),
         open_mode=settings.api.open_mode,
+        enforce_locks=settings.api.enforce_locks,
+        author_mode=settings.api.author_mode,
     )
     index = open_index(settings)
     try:

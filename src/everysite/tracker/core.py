@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from everysite.errors import Forbidden, NotFound, SignInNeeded, StaleLease, TooLarge
 from everysite.index.contract import Index, Transaction
 from everysite.model.site import Globals, Mapping, Site
+from everysite.tracker.events import Events
 from everysite.tracker.operation import Caller, Right
 from everysite.tracker.relay import Broker
 from everysite.tracker.settings import GLOBALS_KEY, globals_of
@@ -36,6 +37,8 @@ class Limits:
     lease_ms: int = 30_000
     token_life_s: int = 86_400
     open_mode: bool = False
+    enforce_locks: bool = False
+    author_mode: bool = False
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Core:
     clock: Callable[[], int] = wall_clock
     wakes: Wakes = field(default_factory=Wakes)
     broker: Broker = field(default_factory=Broker)
+    events: Events = field(default_factory=Events)
     revision: int = 0
     tracker_id: str = ""
     last_call: dict[str, int] = field(default_factory=dict)  # site name -> ms of its agent's last call
