@@ -91,6 +91,9 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
         open_mode=settings.api.open_mode,
         enforce_locks=settings.api.enforce_locks,
         author_mode=settings.api.author_mode,
+        lone_words=settings.api.lone_words,
+        search_s=settings.api.search_seconds,
+        graph=settings.api.max_graph,
     )
     index = open_index(settings)
     try:

@@ -67,6 +67,12 @@ class PathRefused(BadRequest):
     code = "path-refused"
 
 
+class TooCostly(BadRequest):
+    """A question that took longer than one may take; the message says how to ask for less."""
+
+    code = "too-costly"
+
+
 class SignInNeeded(Refused):
     """No valid credentials were shown."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.index.engines import Factory
 
-from everysite.errors import Cancelled
+from everysite.errors import Cancelled, TooCostly
 from everysite.index.contract import Index, Lane, Transaction
 from everysite.model.element import Element
 
@@ -179,3 +179,17 @@ async def test_a_closed_index_says_so(engine: Factory, tmp_path: Path) -> None:
         await index.run(add_one)
     with pytest.raises(Cancelled):
         await index.read(lambda t: t.meta("n"))
+
+
+async def test_a_unit_that_takes_too_long_is_ended(index: Index) -> None:
+    await index.run(lambda tx: tx.elements.put([Element(f"/{n}", {"n": n}) for n in range(2_000)]))
+
+    def endless(tx: Transaction) -> None:
+        while True:
+            tx.elements.where([("n", -1)])
+
+    with pytest.raises(TooCostly, match=r"longer than 0\.05 s.*everysite index add"):
+        await index.read(endless, scan=True, seconds=0.05)
+    with pytest.raises(TooCostly):
+        await index.read(endless, seconds=0.05)
+    assert await index.read(lambda tx: tx.elements.count(), scan=True, seconds=0.05) == 2_000

@@ -54,6 +54,16 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     author_mode: Annotated[bool, Meta(description="Users change and delete only what they are the author of.")] = False
     open_mode: Annotated[bool, Meta(description="Reading needs no sign-in.")] = False
+    lone_words: Annotated[
+        Literal["contains", "ignored"],
+        Meta(description="What a word without a key in a search does: look in identifiers, or nothing."),
+    ] = "contains"
+    search_seconds: Annotated[
+        Seconds, Meta(description="How long a search or graph may take before it is ended and answered 400.")
+    ] = 10.0
+    max_graph: Annotated[Count, Meta(description="Elements and links one graph answers; beyond, it is cut off.")] = (
+        20_000
+    )
     max_batch: Annotated[Count, Meta(description="Elements one request may name; more is answered 413.")] = 10_000
     max_body: Annotated[Count, Meta(description="Bytes a request's body may have; more is answered 413.")] = 52_428_800
 

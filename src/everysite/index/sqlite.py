@@ -34,8 +34,8 @@ class SqliteIndex:
         result: T = await self._writer.run(unit, lane)
         return result
 
-    async def read(self, unit: Callable[[Transaction], T], scan: bool = False) -> T:
-        result: T = await self._readers.read(unit, scan)
+    async def read(self, unit: Callable[[Transaction], T], scan: bool = False, seconds: float = 0) -> T:
+        result: T = await self._readers.read(unit, scan, seconds)
         return result
 
     async def backup(self, path: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -15,12 +16,13 @@ from typing import Any
 
 import apsw
 
-from everysite.errors import Cancelled
+from everysite.errors import Cancelled, TooCostly
 from everysite.index.contract import Transaction
 from everysite.index.sqlite_connection import READER_CACHE, connect, explain
 from everysite.index.sqlite_transaction import SqliteTransaction
 
 _STEPS = 2_000  # engine steps between two looks at the counter
+_WAY_OUT = "ask for a key that is indexed as well (everysite index add KEY makes one), or for less"
 _LOOKS = 50  # 100,000 steps of one unit, some 5 ms: longer reads leave the event loop
 
 
@@ -32,9 +34,9 @@ class Reader:
         self._db = connect(path, cache)
         self._transaction = SqliteTransaction(self._db, writes=False)
 
-    def carry_out(self, unit: Callable[[Transaction], Any], looks: int = 0) -> Any:
-        """`looks`: give up with apsw.InterruptError after so many times 2,000 steps; 0: never."""
-        self._limit(looks)
+    def carry_out(self, unit: Callable[[Transaction], Any], looks: int = 0, seconds: float = 0) -> Any:
+        """Give up with apsw.InterruptError after so many times 2,000 steps, or after so many seconds; 0: never."""
+        self._limit(looks, seconds)
         try:
             self._db.execute("BEGIN")
             try:
@@ -48,15 +50,19 @@ class Reader:
         except apsw.Error as err:
             raise explain(err, self._path) from err
 
-    def _limit(self, looks: int) -> None:
+    def _limit(self, looks: int, seconds: float) -> None:
         left = looks
+        until = time.monotonic() + seconds
 
         def look() -> bool:
             nonlocal left
             left -= 1
             return left < 0
 
-        self._db.set_progress_handler(look if looks else None, _STEPS)
+        def late() -> bool:
+            return time.monotonic() > until
+
+        self._db.set_progress_handler(look if looks else late if seconds else None, _STEPS)
 
     def close(self) -> None:
         self._db.close()
@@ -73,7 +79,7 @@ class Readers:
         self._idle: SimpleQueue[Reader] = SimpleQueue()
         self._closed = False
 
-    async def read(self, unit: Callable[[Transaction], Any], scan: bool) -> Any:
+    async def read(self, unit: Callable[[Transaction], Any], scan: bool, seconds: float = 0) -> Any:
         if self._closed:
             raise Cancelled(f"{self._path}: the index is closed")
         if not scan and self._free.acquire(blocking=False):
@@ -83,19 +89,21 @@ class Readers:
                 pass  # too long for the event loop: from the start again, on a thread
             finally:
                 self._free.release()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._on_thread, unit)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._on_thread, unit, seconds)
 
     async def call(self, work: Callable[[], None]) -> None:
         """Other blocking work for the pool's threads."""
         await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def _on_thread(self, unit: Callable[[Transaction], Any]) -> Any:
+    def _on_thread(self, unit: Callable[[Transaction], Any], seconds: float) -> Any:
         try:
             reader = self._idle.get_nowait()
         except Empty:
             reader = Reader(self._path)
         try:
-            return reader.carry_out(unit)
+            return reader.carry_out(unit, seconds=seconds)
+        except apsw.InterruptError as err:
+            raise TooCostly(f"this takes longer than {seconds:g} s and was ended; {_WAY_OUT}") from err
         finally:
             self._idle.put(reader)
 

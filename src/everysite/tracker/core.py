@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from everysite.errors import Forbidden, NotFound, SignInNeeded, StaleLease, TooLarge
 from everysite.index.contract import Index, Transaction
@@ -39,6 +40,9 @@ class Limits:
     open_mode: bool = False
     enforce_locks: bool = False
     author_mode: bool = False
+    lone_words: Literal["contains", "ignored"] = "contains"
+    search_s: float = 10.0
+    graph: int = 20_000  # elements and links one graph may name
 
 
 @dataclass(slots=True)

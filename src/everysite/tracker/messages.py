@@ -130,10 +130,10 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """`key:value` terms, all of which must hold; a lone word is looked for in the identifier; `*` is everything."""
+    """`key:value` terms, all of which must hold (docs/search.md); `*` is everything. `limit` 0: all that match."""
 
     query: str
-    limit: int = 10_000
+    limit: int = 0
 
 
 # --- sites ------------------------------------------------------------------------------------------------------

@@ -77,8 +77,11 @@ class Index(Protocol):
     async def run(self, unit: Callable[[Transaction], T], lane: Lane = "interactive") -> T:
         """Carry a unit out and commit it durably. Bulk units yield to interactive ones; keep each below 10 ms of work."""
 
-    async def read(self, unit: Callable[[Transaction], T], scan: bool = False) -> T:
-        """A unit that only reads, on a consistent state. `scan`: it reads many rows, so it runs beside the event loop."""
+    async def read(self, unit: Callable[[Transaction], T], scan: bool = False, seconds: float = 0) -> T:
+        """A unit that only reads, on a consistent state. `scan`: it reads many rows, so it runs beside the event loop.
+
+        Raises TooCostly for one that takes longer than so many seconds; 0: no limit.
+        """
 
     async def backup(self, path: str) -> None:
         """A consistent copy of the whole index while it is in use."""
