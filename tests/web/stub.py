@@ -58,7 +58,7 @@ class StubTracker:
         self._stub, self._caller = stub, caller
 
     async def call(self, operation: Operation[R, A], request: R) -> A:
-        allow(self._caller, operation.right)
+        allow(self._caller, operation)
         self._stub.asked.append(request)
         self._stub.callers.append(self._caller)
         if self._stub.fault:

@@ -73,10 +73,11 @@ def _op(
     shape: Shape = "plain",
     hot: bool = False,
     status: int = 200,
+    own: bool = False,
 ) -> Operation[R, A]:
     method, path = route.split()
     assert method in ("GET", "POST", "PUT", "DELETE")
-    return Operation(name, method, path, request, answer, right, summary, shape, hot, status)  # type: ignore[arg-type]
+    return Operation(name, method, path, request, answer, right, summary, shape, hot, status, own)  # type: ignore[arg-type]
 
 
 HEALTH = _op("health", "GET /api/health", Nothing, Health, "anyone", "Whether requests are served.", hot=True)
@@ -104,8 +105,8 @@ PUBLISH = _op(
     201,
 )
 READ = _op("read", "POST /api/read", Ids, Items, "guest", "Elements by identifier.", "ids", True)
-UPDATE = _op("update", "PUT /api/update", Items, Items, "editor", "Change keys of elements.", "items", True)
-DELETE = _op("delete", "DELETE /api/delete", Ids, Ids, "editor", "Delete elements; the files stay.", "ids")
+UPDATE = _op("update", "PUT /api/update", Items, Items, "editor", "Change keys of elements.", "items", True, own=True)
+DELETE = _op("delete", "DELETE /api/delete", Ids, Ids, "editor", "Delete elements; the files stay.", "ids", own=True)
 SEARCH = _op(
     "search", "GET /api/search/{query}", Query, Ids, "guest", "Identifiers of elements a query matches.", "query", True
 )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from everysite.errors import Forbidden, NotFound, SignInNeeded, StaleLease, TooLarge
 from everysite.index.contract import Index, Transaction
 from everysite.model.site import Globals, Mapping, Site
 from everysite.tracker.events import Events
-from everysite.tracker.operation import Caller, Right
+from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.relay import Broker
 from everysite.tracker.settings import GLOBALS_KEY, globals_of
 from everysite.tracker.wakes import Wakes
@@ -74,12 +74,20 @@ class Core:
         self.wakes.wake([REVISION])
 
 
-def allow(caller: Caller, right: Right) -> None:
-    """Raise SignInNeeded or Forbidden when the caller's class does not reach `right`."""
+def allow(caller: Caller, operation: Operation[Any, Any], author_mode: bool = False) -> None:
+    """Raise SignInNeeded or Forbidden when the caller's class, or the scope of their token, does not reach an operation.
+
+    This comes before everything else that could tell whether a thing exists.
+    """
+    right = operation.right
     if right == "anyone":
         return
     if not caller.username:
         raise SignInNeeded("sign in first, or send a valid token in the Authorization header")
+    if author_mode and operation.own:
+        right = "user"  # sight() keeps them to their own
+    if caller.scoped:
+        _within_scope(caller, operation)
     if right == "agent":
         if caller.rank in ("agent", "admin"):
             return
@@ -91,9 +99,16 @@ def allow(caller: Caller, right: Right) -> None:
     raise Forbidden(f"{caller.username} is {caller.rank}; this needs {right}")
 
 
+def _within_scope(caller: Caller, operation: Operation[Any, Any]) -> None:
+    if caller.read_only and operation.writes:
+        raise Forbidden("this token only reads")
+    if operation.right in ("admin", "agent") and (caller.prefix or caller.site):
+        raise Forbidden("this token is for a part of the tracker; administration needs one without a site or prefix")
+
+
 def serves(caller: Caller, site: str) -> None:
     """An agent token works for its own site only."""
-    if caller.rank == "agent" and caller.site not in (site, "*"):
+    if (caller.rank == "agent" or caller.site) and caller.site not in (site, "*"):
         raise Forbidden(
             f"this token is for the site {caller.site!r}, not {site!r}; make one with: everysite site token {site}"
         )

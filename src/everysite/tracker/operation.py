@@ -26,18 +26,35 @@ existing tracker clients (tracker-api 2): one object or an array, one identifier
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks. `site`: what an agent token is for ('*' every site of this machine). `token`: its row number, 0 none."""
+    """Who asks. `site`: what the token is for ('' no limit; '*' every site of this machine). `token`: its row number, 0 none.
+
+    `rank` is never above the user's own class. `scoped`: the token allows less than its user may, by class, `read_only`,
+    `site` or `prefix` (a path that ends with '/'; '' no limit). `anonymous`: nobody signed in; a tracker that asks for
+    no sign-in takes them as guests, an open one as admins.
+    """
 
     username: str
     rank: UserClass
     site: str = ""
     address: str = ""
     token: int = 0
+    prefix: str = ""
+    read_only: bool = False
+    scoped: bool = False
+    anonymous: bool = False
+
+    @property
+    def administers(self) -> bool:
+        """Whether they may change users, sites and global parameters. A token for a part of the tracker may not."""
+        return self.rank == "admin" and not (self.prefix or self.site or self.read_only)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[R, A]):
-    """One verb. `path` is below the face's root; `hot` ones get a raw ASGI handler; `limit` requests are batches."""
+    """One verb. `path` is below the face's root; `hot` ones get a raw ASGI handler; `limit` requests are batches.
+
+    `own`: in author mode class user may do it to what they are an author of, though it needs more otherwise.
+    """
 
     name: str
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -49,6 +66,12 @@ class Operation(Generic[R, A]):
     shape: Shape = "plain"
     hot: bool = False
     status: int = 200
+    own: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something: a read-only token may not. What guests may do only asks (tracker-api 9)."""
+        return self.method != "GET" and self.right not in ("anyone", "guest")
 
 
 class Tracker(Protocol):

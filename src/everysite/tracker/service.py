@@ -84,7 +84,7 @@ class Service:
 
     async def call(self, caller: Caller, operation: Operation[R, A], request: R) -> A:
         """Carry an operation out for a caller. Raises Forbidden or SignInNeeded, and what the verb raises."""
-        allow(caller, operation.right)
+        allow(caller, operation, self._core.limits.author_mode)
         answer: A = await self._verbs[operation.name](caller, request)
         return answer
 
