@@ -95,3 +95,23 @@ async def test_tokens(index: Index) -> None:
     assert [token.used for token in await index.read(lambda t: t.access.tokens("you"))] == [77]
     assert await index.run(lambda t: t.access.drop_tokens([one.id, 999])) == 1
     assert await index.read(lambda t: t.access.token(b"\0h1")) is None
+
+
+async def test_the_last_number_is_known(index: Index) -> None:
+    assert await index.read(lambda t: t.last_change()) == 0
+    await index.run(lambda t: t.elements.put([Element("/a", {}), Element("/b", {})]))
+    changes = await index.read(lambda t: t.changes(0))
+    assert await index.read(lambda t: t.last_change()) == changes[-1].number
+
+
+async def test_listeners_hear_of_a_commit_before_its_writer_goes_on(index: Index) -> None:
+    heard: list[int] = []
+    end = index.listen(lambda: heard.append(1))
+    await index.run(lambda t: t.elements.put([Element("/a", {})]))
+    assert heard == [1]
+    with pytest.raises(Conflict):
+        await index.run(lambda t: t.elements.put([Element("/a", {})]))
+    before = len(heard)
+    end()
+    await index.run(lambda t: t.elements.put([Element("/b", {})]))
+    assert len(heard) == before

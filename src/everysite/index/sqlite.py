@@ -38,6 +38,9 @@ class SqliteIndex:
         result: T = await self._readers.read(unit, scan, seconds)
         return result
 
+    def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
+        return self._writer.listen(committed)
+
     async def backup(self, path: str) -> None:
         """Written beside `path` and renamed when whole; a file already there is replaced."""
         await self._readers.call(lambda: _copy(self._path, path))

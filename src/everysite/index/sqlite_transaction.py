@@ -52,6 +52,9 @@ class SqliteTransaction:
     def changes(self, after: int, limit: int = 1000) -> list[Change]:
         return [Change(*row) for row in islice(self._db.execute(_CHANGES, (after,)), limit)]
 
+    def last_change(self) -> int:
+        return next((int(row[0]) for row in self._db.execute("SELECT value FROM number WHERE name = 'change'")), 0)
+
     def meta(self, key: str) -> str | None:
         return next((str(row[0]) for row in self._db.execute("SELECT value FROM meta WHERE key = ?", (key,))), None)
 

@@ -49,6 +49,7 @@ class Writer:
         db.set_wal_hook(self._note_log)  # also takes the place of the checkpoint inside the commit
         self._transaction = SqliteTransaction(self._db, writes=True)
         self._lanes: dict[Lane, deque[_Job]] = {"interactive": deque(), "bulk": deque()}
+        self._listeners: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
@@ -64,6 +65,14 @@ class Writer:
             self._wake.notify()
         return await job.future
 
+    def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
+        mine = (asyncio.get_running_loop(), committed)
+        self._listeners = [*self._listeners, mine]  # a new list: the thread may be walking the old one
+        return lambda: self._forget(mine)
+
+    def _forget(self, listener: tuple[asyncio.AbstractEventLoop, Callable[[], None]]) -> None:
+        self._listeners = [each for each in self._listeners if each is not listener]
+
     def close(self) -> None:
         """Blocks until everything queued is committed."""
         with self._wake:
@@ -78,6 +87,7 @@ class Writer:
             jobs: list[_Job] = []
             try:
                 self._group(jobs)
+                self._tell()
             except apsw.Error as err:
                 self._leave()
                 jobs = jobs or self._take_all()
@@ -127,6 +137,12 @@ class Writer:
                 raise err if isinstance(err, apsw.Error) else apsw.AbortError(str(err)) from err
             self._db.execute("ROLLBACK TO unit")
         self._db.execute("RELEASE unit")
+
+    def _tell(self) -> None:
+        """Queued in each loop before the answers are, so who has its answer knows that listeners were told."""
+        for loop, committed in self._listeners:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(committed)
 
     def _take_all(self) -> list[_Job]:
         """What is queued when no transaction can be opened at all: it is told instead of waiting for ever."""

@@ -65,6 +65,9 @@ class Transaction(Protocol):
     def changes(self, after: int, limit: int = 1000) -> list[Change]:
         """Latest states by change number; a thing changed twice is there once, with its newest number."""
 
+    def last_change(self) -> int:
+        """The highest change number that was given out; 0 before the first."""
+
     def meta(self, key: str) -> str | None:
         """Small facts about this index: its epoch, cursors, secrets."""
 
@@ -82,6 +85,10 @@ class Index(Protocol):
 
         Raises TooCostly for one that takes longer than so many seconds; 0: no limit.
         """
+
+    def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
+        """Call it in the running loop after every commit, before those who wrote go on; answers a function that ends this.
+        It must return at once and never raise."""
 
     async def backup(self, path: str) -> None:
         """A consistent copy of the whole index while it is in use."""
