@@ -91,7 +91,7 @@ async def test_tokens(index: Index) -> None:
     assert await index.read(lambda t: t.access.token(b"h")) is None
     assert await index.read(lambda t: t.access.tokens()) == [one, two]
     assert await index.read(lambda t: t.access.tokens("you")) == [two]
-    await index.run(lambda t: t.access.touch_token(two.id, 77))
+    await index.run(lambda t: t.access.touch_tokens([(two.id, 77)]))
     assert [token.used for token in await index.read(lambda t: t.access.tokens("you"))] == [77]
     assert await index.run(lambda t: t.access.drop_tokens([one.id, 999])) == 1
     assert await index.read(lambda t: t.access.token(b"\0h1")) is None

@@ -10,11 +10,11 @@ from itertools import islice
 
 import apsw
 
-from everysite.index.contract import Access, Change, Elements, Held, History, Leases, Replicas, Sites, Tasks
+from everysite.index.contract import Access, Audit, Change, Elements, Held, History, Leases, Replicas, Sites, Tasks
 from everysite.index.sqlite_access import SqliteAccess
 from everysite.index.sqlite_elements import SqliteElements
 from everysite.index.sqlite_held import SqliteHeld
-from everysite.index.sqlite_history import SqliteHistory
+from everysite.index.sqlite_history import SqliteAudit, SqliteHistory
 from everysite.index.sqlite_numbers import Numbers
 from everysite.index.sqlite_replicas import SqliteReplicas
 from everysite.index.sqlite_sites import SqliteLeases, SqliteSites
@@ -44,6 +44,7 @@ class SqliteTransaction:
         self.leases: Leases = SqliteLeases(db, self.numbers)
         self.held: Held = SqliteHeld(db, self.numbers)
         self.history: History = SqliteHistory(db, self.numbers)
+        self.audit: Audit = SqliteAudit(db, self.numbers)
         self.access: Access = SqliteAccess(db, self.numbers)
 
     def stamp(self, now: int) -> Version:

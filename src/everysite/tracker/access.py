@@ -61,7 +61,7 @@ class Access:
             return None
         if now - row.used > _TOUCH_MS:
             self._known[hashed] = (msgspec.structs.replace(row, used=now), caller)
-            await self._core.index.run(lambda tx: tx.access.touch_token(row.id, now), "bulk")
+            await self._core.index.run(lambda tx: tx.access.touch_tokens([(row.id, now)]), "bulk")
         return msgspec.structs.replace(caller, address=address)
 
     async def sign_in(self, caller: Caller, asked: SignIn) -> SignedIn:

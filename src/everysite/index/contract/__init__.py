@@ -14,16 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeVar
 
-from everysite.index.contract.access import Access, Token
+from everysite.index.contract.access import Access, Account, Token
 from everysite.index.contract.elements import Elements, Replicas, Tally
 from everysite.index.contract.held import Held, HeldFile, HeldFolder
-from everysite.index.contract.history import Change, Event, History
+from everysite.index.contract.history import Audit, AuditRow, Change, Event, History
 from everysite.index.contract.sites import Sites
 from everysite.index.contract.tasks import Leases, Tasks, Waiting
 from everysite.model.clock import Version
 
 __all__ = [
     "Access",
+    "Account",
+    "Audit",
+    "AuditRow",
     "Change",
     "Elements",
     "Event",
@@ -57,6 +60,7 @@ class Transaction(Protocol):
     leases: Leases
     held: Held
     history: History
+    audit: Audit
     access: Access
 
     def stamp(self, now: int) -> Version:
@@ -92,5 +96,8 @@ class Index(Protocol):
 
     async def backup(self, path: str) -> None:
         """A consistent copy of the whole index while it is in use."""
+
+    async def check(self) -> list[str]:
+        """What is damaged or contradicts itself, one sentence each; [] when the index is sound. Reads everything."""
 
     async def close(self) -> None: ...
