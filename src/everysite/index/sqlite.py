@@ -13,11 +13,16 @@ from typing import TypeVar
 
 import apsw
 
+from everysite.errors import SiteUnreachable
 from everysite.index.contract import Lane, Transaction
+from everysite.index.sqlite_check import check, engine
 from everysite.index.sqlite_connection import WRITER_CACHE, connect, explain
 from everysite.index.sqlite_readers import Readers
-from everysite.index.sqlite_schema import migrate
+from everysite.index.sqlite_restore import restore
+from everysite.index.sqlite_schema import is_current, migrate
 from everysite.index.sqlite_writer import Writer
+
+__all__ = ["SqliteIndex", "inspect", "open", "restore"]
 
 T = TypeVar("T")
 
@@ -45,6 +50,9 @@ class SqliteIndex:
         """Written beside `path` and renamed when whole; a file already there is replaced."""
         await self._readers.call(lambda: _copy(self._path, path))
 
+    async def check(self) -> list[str]:
+        return await self._readers.call(lambda: _check(self._path))
+
     async def close(self) -> None:
         """Carries out what is queued. Later calls of `run` and `read` raise Cancelled."""
         await asyncio.to_thread(self._close)
@@ -69,6 +77,38 @@ def open(path: str, readers: int = 2) -> SqliteIndex:
         db.close()
         raise
     return SqliteIndex(path, Writer(path, db), Readers(path, readers))
+
+
+def inspect(path: str) -> list[str]:
+    """What is wrong with a database nobody has open; [] when it is sound. Changes nothing, leaves nothing beside it.
+
+    Raises Refused (another program's file, or a newer schema), SiteUnreachable (not allowed). Of an older schema only
+    the file itself is checked: opening it brings it up to date.
+    """
+    try:
+        db = connect(path, in_use=os.path.exists(f"{path}-wal"))
+    except SiteUnreachable as err:
+        if isinstance(err.__cause__, (apsw.CorruptError, apsw.NotADBError)):
+            return [f"the file is damaged: {err.__cause__}"]
+        raise
+    try:
+        if damaged := engine(db):
+            return damaged
+        return check(db) if is_current(db, path) else []
+    except apsw.Error as err:
+        raise explain(err, path) from err
+    finally:
+        db.close()
+
+
+def _check(path: str) -> list[str]:
+    db = connect(path)
+    try:
+        return check(db)
+    except apsw.Error as err:
+        raise explain(err, path) from err
+    finally:
+        db.close()
 
 
 def _copy(source: str, target: str) -> None:

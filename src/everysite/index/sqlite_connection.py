@@ -5,6 +5,9 @@ Owns: pragmas and their sizes, translating the engine's errors. Must not know: t
 
 from __future__ import annotations
 
+import os
+from urllib.parse import quote
+
 import apsw
 
 from everysite.errors import EverysiteError, SiteUnreachable, TargetFull
@@ -14,13 +17,14 @@ READER_CACHE = 8 << 10
 _BUSY_MS = 10_000  # another process that writes here is a backup or a mistake; both end
 
 
-def connect(path: str, cache: int = READER_CACHE, writes: bool = False) -> apsw.Connection:
-    """A connection with our settings. Raises SiteUnreachable or TargetFull.
+def connect(path: str, cache: int = READER_CACHE, writes: bool = False, in_use: bool = True) -> apsw.Connection:
+    """A connection with our settings. Raises SiteUnreachable or TargetFull. `in_use` False: nobody else has the file
+    open, and nothing is made beside it; it has to be there.
 
     No mmap: a failing disk would then kill the process instead of raising. synchronous=FULL: a commit is on the disk.
     """
     try:
-        db = apsw.Connection(path, statementcachesize=256)
+        db = apsw.Connection(path, statementcachesize=256) if in_use else _alone(path)
         db.set_busy_timeout(_BUSY_MS)
         db.pragma("cache_size", -cache)
         if writes:
@@ -33,6 +37,11 @@ def connect(path: str, cache: int = READER_CACHE, writes: bool = False) -> apsw.
     except apsw.Error as err:
         raise explain(err, path) from err
     return db
+
+
+def _alone(path: str) -> apsw.Connection:
+    address = f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1"
+    return apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
 def explain(error: apsw.Error, path: str) -> EverysiteError:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -20,6 +20,8 @@ from everysite.errors import Cancelled, TooCostly
 from everysite.index.contract import Transaction
 from everysite.index.sqlite_connection import READER_CACHE, connect, explain
 from everysite.index.sqlite_transaction import SqliteTransaction
+
+T = TypeVar("T")
 
 _STEPS = 2_000  # engine steps between two looks at the counter
 _WAY_OUT = "ask for a key that is indexed as well (everysite index add KEY makes one), or for less"
@@ -91,9 +93,9 @@ class Readers:
                 self._free.release()
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._on_thread, unit, seconds)
 
-    async def call(self, work: Callable[[], None]) -> None:
+    async def call(self, work: Callable[[], T]) -> T:
         """Other blocking work for the pool's threads."""
-        await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def _on_thread(self, unit: Callable[[Transaction], Any], seconds: float) -> Any:
         try:

@@ -30,6 +30,13 @@ def migrate(db: apsw.Connection, path: str) -> None:
             _apply(db, number, name)
 
 
+def is_current(db: apsw.Connection, path: str) -> bool:
+    """Whether the file has our schema, not an older one. Raises Refused for a file we must not touch."""
+    newest = migrations()[-1][0]
+    _check(db, path, newest)
+    return _pragma(db, "user_version") == newest
+
+
 def _check(db: apsw.Connection, path: str, newest: int) -> None:
     schema, application = _pragma(db, "user_version"), _pragma(db, "application_id")
     empty = not db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
