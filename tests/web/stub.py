@@ -111,7 +111,7 @@ class StubTracker:
 
     async def search(self, asked: messages.Query) -> messages.Ids:
         found: list[str | None] = [*self._stub.elements]
-        return messages.Ids(found[: asked.limit])
+        return messages.Ids(found[: asked.limit or None])
 
     async def site(self, asked: messages.Named) -> messages.SiteInfo:
         if asked.name not in ("paris", "rome"):

@@ -59,7 +59,7 @@ class Reached(msgspec.Struct, frozen=True):
     truncated: int = 0
 
 
-class AtSite(msgspec.Struct, frozen=True):
+class StateAsked(msgspec.Struct, frozen=True):
     """Files by how they stand at a site, in the order of their identifiers, after the identifier `after`."""
 
     name: str
@@ -68,7 +68,7 @@ class AtSite(msgspec.Struct, frozen=True):
     limit: int = 1000
 
 
-class ChangedSince(msgspec.Struct, frozen=True):
+class ChangedAsked(msgspec.Struct, frozen=True):
     """Elements whose `time` is later than `since`, in the order of their identifiers, after the identifier `after`."""
 
     since: int

@@ -52,8 +52,9 @@ def endpoint(operation: Operation[Any, Any], service: Service, options: Options,
             result = await attention.during(call, asked.receive)
         else:
             result = await call
-        status, body = chosen.write(result, single)
-        await answer(send, status, body, _PROGRAMS_JSON if programs else JSON)
+        status, body, *more = chosen.write(result, single)
+        kind = _PROGRAMS_JSON if programs else JSON
+        await answer(send, status, body, [*kind, *more[0]] if more else kind)
 
     return handle
 

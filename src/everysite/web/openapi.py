@@ -15,7 +15,9 @@ import msgspec
 import everysite
 from everysite.tracker.agent_messages import Fetch
 from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH
+from everysite.tracker.messages import Ids
 from everysite.tracker.operation import Operation
+from everysite.tracker.search_messages import Graph, One
 from everysite.web.bodies import PROGRAMS
 from everysite.web.errors_http import STATUSES
 
@@ -35,6 +37,7 @@ _WORDS = {
     429: "Too many attempts; see Retry-After.",
     500: "A fault of the tracker; the text has a reference for its log.",
     503: "Not now; see Retry-After.",
+    507: "No room is left for it.",
 }
 Json = dict[str, Any]
 
@@ -76,8 +79,14 @@ _SECURITY = {
 def _entries(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
     if operation.shape == "plain":
         return [(operation.method, operation.path, _plain(operation))]
+    if operation.shape == "list":
+        listed = _entry(operation, {"type": "array", "items": _ELEMENT})
+        return [(operation.method, operation.path, _plain(operation) | {"responses": listed["responses"]})]
+    if operation.shape == "graph":
+        return _graph(operation)
     if operation.shape == "query":
-        shown = _entry(operation, {"type": "array", "items": _ID})
+        found: Json = {"anyOf": [_ELEMENT, _NULL]} if operation.answer is One else {"type": "array", "items": _ID}
+        shown = _entry(operation, found)
         asked = shown | {"parameters": [_parameter("query", _ID, "path")]}
         posted = shown | {"operationId": f"{operation.name}By", "requestBody": _json(_ref(operation.request))}
         return [("GET", operation.path, asked), ("POST", operation.path.removesuffix("/{query}"), posted)]
@@ -99,9 +108,25 @@ def _plain(operation: Operation[Any, Any]) -> Json:
     return entry
 
 
+def _graph(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
+    whole: Json = {"type": "array", "items": {"anyOf": [_ELEMENT, _NULL]}}
+    entry = _entry(operation, *((whole, whole) if operation.answer is Graph else ({"type": "array", "items": _ID},)))
+    cut = {"description": "The bound of elements and links, when there are more.", "schema": {"type": "integer"}}
+    for status in ("200", "207"):
+        if status in entry["responses"]:
+            entry["responses"][status]["headers"] = {"X-Graph-Truncated": cut}
+    depth = _parameter("depth", {"type": "string", "minLength": 1}, "path")
+    body = _json(
+        {"anyOf": [_ID, {"type": "array", "items": _ID, "minItems": 1}]}, _without(operation.request, ["depth"])
+    )
+    by_path = entry | {"operationId": f"{operation.name}By", "parameters": [depth, _parameter("ids", _ID, "path")]}
+    posted = entry | {"parameters": [depth], "requestBody": body}
+    return [("POST", operation.path, posted), ("GET", operation.path + "/{ids}", by_path)]
+
+
 def _shaped(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
     one = _ID if operation.shape == "ids" else _ELEMENT
-    got = _ID if operation.name == "delete" else _ELEMENT
+    got = _ID if operation.answer is Ids else _ELEMENT
     several = {"type": "array", "items": {"anyOf": [got, _NULL]}}
     entry = _entry(operation, {"anyOf": [got, several]}, partial=several)
     body = _json({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}, _ref(operation.request))

@@ -97,12 +97,13 @@ class Router:
         allowed |= {route.method for route, pattern in self._patterns if pattern.fullmatch(asked.path)}
         if not allowed:
             return
-        if asked.method == "GET" and any(route.template.startswith(_open(asked.path)) for route, _ in self._patterns):
+        if asked.method == "GET" and any(_open(route, pattern, asked.path) for route, pattern in self._patterns):
             raise NotFound("")  # existing clients expect it for GET /api/read
         if "GET" in allowed:
             allowed.add("HEAD")
         raise WrongMethod(f"the method has to be {' or '.join(sorted(allowed))} here", tuple(sorted(allowed)))
 
 
-def _open(path: bytes) -> str:
-    return path.decode("latin-1") + "/{*"
+def _open(route: Route, pattern: re.Pattern[bytes], path: bytes) -> bool:
+    """Whether a path is one whose rest is missing, with the slash before it."""
+    return route.method == "GET" and "/{*" in route.template and pattern.fullmatch(path + b"/") is not None

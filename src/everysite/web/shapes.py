@@ -8,7 +8,8 @@ A form reads a request and tells whether one single thing was asked for; with th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,19 +17,25 @@ import msgspec
 from everysite.errors import BadRequest, Conflict, NotFound, PathRefused, TooLarge
 from everysite.tracker.messages import Ids, Items, Published, Query
 from everysite.tracker.operation import Operation
+from everysite.tracker.search_messages import Graph, GraphAsked, One, Reached
 from everysite.web import bodies
+from everysite.web.answer import Headers
 from everysite.web.options import Options
 from everysite.web.request import Asked
-from everysite.web.wiretext import decoded, fields
+from everysite.web.wiretext import decoded, decoded_again, fields
 
 _encode = msgspec.json.Encoder().encode
 _decode_any = msgspec.json.Decoder().decode
 
-_ALWAYS_ARRAY = frozenset({"publish", "graph", "search"})
+_ALWAYS_ARRAY = frozenset({"publish", "graph", "graph_backwards", "graph_forwards"})
+TRUNCATED = b"x-graph-truncated"
+"""How many elements and links a graph may have, when there are more of them than the answer shows."""
 _SINGLE_IF_ONE = frozenset({"update", "upsert", "lock", "unlock"})  # even when an array of one was sent
 _TAKEN = frozenset({"publish", "create"})  # nothing done means: all of it was there already
 
-Written = tuple[int, bytes]
+_DEPTH = re.compile(r"\d{1,9}(\.\d*)?")
+
+Written = tuple[int, bytes] | tuple[int, bytes, Headers]
 
 
 class Form(Protocol):
@@ -38,7 +45,10 @@ class Form(Protocol):
         """The request, and whether a single thing was asked for. Raises BadRequest, TooLarge."""
 
     def write(self, answer: Any, single: bool) -> Written:
-        """Status and body. Raises NotFound or Conflict when nothing of what was asked for could be done."""
+        """Status, body, and headers besides the usual.
+
+        Raises NotFound or Conflict when nothing of what was asked for could be done.
+        """
 
 
 class Plain:
@@ -152,16 +162,49 @@ class QueryForm:
     async def read(self, asked: Asked) -> tuple[Query, bool]:
         if asked.method != "GET":
             return await self._plain.read(asked)
-        text = asked.params["query"] + ("?" + decoded(asked.query) if asked.query else "")
+        text = decoded_again(asked.params["query"] + ("?" + decoded(asked.query) if asked.query else ""))
         if not text.strip() or text == "undefined":
             raise BadRequest("an empty query; '*' lists everything, key:value looks for a value")
         return Query(text), False
 
-    def write(self, answer: Ids, single: bool) -> Written:
-        return self._operation.status, _encode(answer.ids)
+    def write(self, answer: Ids | One, single: bool) -> Written:
+        return self._operation.status, _encode(answer.item if isinstance(answer, One) else answer.ids)
 
 
-def _many(operation: Operation[Any, Any], values: list[Any], single: bool, children: list[Any] = []) -> Written:  # noqa: B006
+class GraphForm:
+    """A depth in the path, and identifiers below it or in the body."""
+
+    def __init__(self, operation: Operation[Any, Any], options: Options) -> None:
+        self._operation, self._ids = operation, IdsForm(operation, options)
+
+    async def read(self, asked: Asked) -> tuple[GraphAsked, bool]:
+        ids, _ = await self._ids.read(asked)
+        text = asked.params["depth"]
+        return GraphAsked(int(float(text)) if _DEPTH.fullmatch(text, re.ASCII) else 0, ids.ids), False
+
+    def write(self, answer: Graph | Reached, single: bool) -> Written:
+        values: list[Any] = answer.items if isinstance(answer, Graph) else answer.ids
+        if not values:
+            raise NotFound("no such element")
+        headers = [(TRUNCATED, b"%d" % answer.truncated)] if answer.truncated else []
+        return *_many(self._operation, values, False), headers
+
+
+class ListForm(Plain):
+    """Asked as the plain form; the answer is the array in it."""
+
+    async def read(self, asked: Asked) -> tuple[Any, bool]:
+        request, _ = await super().read(asked)
+        return request, bodies.PROGRAMS in asked.headers.get(b"accept", b"")
+
+    def write(self, answer: Items, single: bool) -> Written:
+        """Programs, which have no body to call their type on a GET, get the operation's own answer."""
+        return self._operation.status, _encode(answer if single else answer.items)
+
+
+def _many(
+    operation: Operation[Any, Any], values: list[Any], single: bool, children: Sequence[Any] = ()
+) -> tuple[int, bytes]:
     """The answer table of tracker-api 2: single or array, 207 for some, an error for none."""
     missing = values.count(None)
     if missing and missing == len(values):
@@ -219,4 +262,8 @@ def form_of(operation: Operation[Any, Any], options: Options) -> Form:
         return IdsForm(operation, options)
     if operation.shape == "query":
         return QueryForm(operation, options)
+    if operation.shape == "graph":
+        return GraphForm(operation, options)
+    if operation.shape == "list":
+        return ListForm(operation, options)
     return Plain(operation, options)

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from everysite.errors import BadRequest
 
 _SURROGATES = re.compile("[\udc80-\udcff]")
+_TWICE = re.compile("(?:[^%]|%[0-9A-Fa-f]{2})*", re.DOTALL)
 _MAX_FIELDS = 1000  # of a query string; no operation has more than a handful
 
 
@@ -26,6 +27,17 @@ def decoded(raw: bytes) -> str:
     except UnicodeDecodeError:
         text = data.decode("utf-8", "surrogateescape")
         return _SURROGATES.sub(lambda m: chr(ord(m.group()) - 0xDC00 + 0xEF00), text)
+
+
+def decoded_again(text: str) -> str:
+    """What clients encoded twice, as a tracker expected that read paths so; a text that was not stays as it is."""
+    if not _TWICE.fullmatch(text) or "%" not in text:
+        return text
+    try:
+        once = unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        return text
+    return text if "\0" in once else once
 
 
 def fields(query: bytes) -> list[tuple[str, str]]:
