@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from everysite.errors import BadRequest, Forbidden, Unreadable
+from everysite.errors import BadRequest, Forbidden, NotFound, Unreadable
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,6 +40,30 @@ def open_index(settings: Settings) -> Index:
     settings.database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _only_ours(settings.database)
     return sqlite.open(str(settings.database), settings.index.reader_threads)
+
+
+def check_index(path: Path) -> list[str]:
+    """What is wrong with a tracker's database (or a backup of one) that no process has open; [] when it is sound.
+
+    Raises NotFound, Refused (another program's file, or a newer schema), SiteUnreachable (not allowed).
+    """
+    from everysite.index import sqlite
+
+    if not path.is_file():
+        raise NotFound(f"{path} is not there; name the home of a tracker with --home, or a backup")
+    return sqlite.inspect(str(path))
+
+
+def restore_index(settings: Settings, source: BinaryIO, shown: str) -> Path | None:
+    """Put a backup in the place of the index; where the old one is kept now, None when there was none. The caller holds
+    the lock of the home. Raises Refused (no good backup), SiteUnreachable, TargetFull; the old one stays then."""
+    from everysite.index import sqlite
+
+    target = settings.database
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = target.with_name(f"{target.name}.before-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+    there = sqlite.restore(source, shown, str(target), str(kept), secrets.token_hex(8))
+    return kept if there else None
 
 
 def _only_ours(path: Path) -> None:
@@ -77,6 +103,7 @@ def agent_tracker(url: str, token: str, fingerprint: str = "") -> Client:
 async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
     """A tracker in this process, without doors; ended and its index closed when the block is left."""
     from everysite.agent.host import host_identity
+    from everysite.tracker.care import sweep
     from everysite.tracker.core import Limits
     from everysite.tracker.service import Service
     from everysite.tracker.tokens import life_span
@@ -97,7 +124,9 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
     )
     index = open_index(settings)
     try:
-        service = Service(index, limits, host=host_identity())
+        scratch = settings.home / "run"
+        sweep(scratch)
+        service = Service(index, limits, host=host_identity(), scratch=str(scratch) if scratch.is_dir() else "")
         await service.start()
         try:
             yield service
@@ -133,6 +162,7 @@ async def open_doors(service: Service, settings: Settings) -> AsyncIterator[Door
         max_batch=settings.api.max_batch,
         base_path=server.base_path,
         proxies=server.trusted_proxies,
+        file_root=str(settings.home / settings.api.file_root) if settings.api.file_root else "",
     )
     cert, key = (str(settings.home / file) if file else "" for file in (server.tls_cert, server.tls_key))
     context, fingerprint = server_ssl(settings.home, server.host, cert, key, server.behind_proxy)

@@ -31,6 +31,8 @@ from everysite.tracker.agent_messages import (
     Wanted,
     Welcome,
 )
+from everysite.tracker.feed_messages import Changes, ChangesAsked
+from everysite.tracker.care_messages import Verdict
 from everysite.tracker.messages import (
     Health,
     Ids,
@@ -120,6 +122,8 @@ JOIN_TOKEN = _op(
 )
 STATUS = _op("status", "GET /api/status", Nothing, Status, "guest", "How every site stands.")
 WHY = _op("why", "GET /api/why", WhyAsked, Why, "guest", "Why a file is or is not on a site, in one sentence.")
+CHANGES = _op("changes", "GET /api/changes", ChangesAsked, Changes, "guest", "What changed after a cursor, in order.")
+INTEGRITY = _op("integrity", "GET /api/integrity", Nothing, Verdict, "admin", "Whether everything kept is sound.")
 LOG = _op("log", "GET /api/log", LogAsked, Log, "guest", "What happened to a file, newest first.")
 
 MY_SITES = _op("mySites", "GET /api/agent/sites", Revision, MySites, "agent", "The sites of this machine.")

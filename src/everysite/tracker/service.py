@@ -21,14 +21,19 @@ from everysite.tracker import contract as ops
 from everysite.tracker.access import Access
 from everysite.tracker.agent_messages import Wanted
 from everysite.tracker.announce import AnnounceVerb
+from everysite.tracker.care import CareVerbs
 from everysite.tracker.core import REVISION, Core, Limits, allow, serves, wall_clock
 from everysite.tracker.elements import ElementVerbs
+from everysite.tracker.events import Events
+from everysite.tracker.feed import Feed
 from everysite.tracker.operation import Caller, Operation, Tracker
 from everysite.tracker.questions import QuestionVerbs
 from everysite.tracker.relay import Broker
 from everysite.tracker.settings import GLOBALS, GLOBALS_KEY
 from everysite.tracker.settle import SettleVerb
+from everysite.tracker.sight import Sight, sight
 from everysite.tracker.sites import HERE, SiteVerbs
+from everysite.tracker.uploads import UploadVerbs
 from everysite.tracker.work import WorkVerbs
 
 R = TypeVar("R")
@@ -43,12 +48,20 @@ class Service:
     """Start it, ask it as somebody, stop it."""
 
     def __init__(
-        self, index: Index, limits: Limits | None = None, clock: Callable[[], int] | None = None, host: str = ""
+        self,
+        index: Index,
+        limits: Limits | None = None,
+        clock: Callable[[], int] | None = None,
+        host: str = "",
+        scratch: str = "",
     ) -> None:
-        """`clock` answers ms since 1970. `host`: the identity of this machine as agents tell it in their hello."""
+        """`clock` answers ms since 1970. `host`: the identity of this machine as agents tell it in their hello.
+        `scratch`: a private folder with room for a copy of the index ('': the system's folder for temporary files)."""
         self._core = Core(index, limits or Limits(), clock or wall_clock)
         self._host = host or None
+        self._care = CareVerbs(self._core, scratch)
         self.access = Access(self._core)
+        self.feed = Feed(index, self.sight)
         self._work = WorkVerbs(self._core)
         self._verbs = self._bind()
         self._reclaiming: asyncio.Task[None] | None = None
@@ -58,16 +71,27 @@ class Service:
         """Where relayed bytes meet."""
         return self._core.broker
 
+    @property
+    def events(self) -> Events:
+        """Where requests tell what they did."""
+        return self._core.events
+
+    def sight(self, caller: Caller) -> Sight:
+        """What a caller sees."""
+        return sight(caller, self._core.limits)
+
     async def start(self) -> None:
         """Global parameters and the tracker's id exist after the first start; expired work is given back from now on."""
         self._core.tracker_id = await self._core.index.run(lambda tx: _first_start(tx, self._core.clock()))
         await self._core.index.run(lambda tx: tx.set_meta(HERE, self._host))
         self._core.revision = int(await self._core.index.read(lambda tx: tx.meta(REVISION)) or 0)
+        await self.feed.start()
         self._reclaiming = asyncio.create_task(self._reclaim(), name="reclaim")
 
     async def stop(self) -> None:
         """Every waiting call returns; the index stays open for its owner to close."""
         self._core.wakes.close()
+        self.feed.close()
         await self._core.broker.close()
         if self._reclaiming is not None:
             self._reclaiming.cancel()
@@ -129,6 +153,7 @@ class Service:
             ops.STATUS: questions.status,
             ops.WHY: questions.why,
             ops.LOG: questions.log,
+            ops.CHANGES: self.feed.changes,
             ops.MY_SITES: sites.my_sites,
             ops.HELLO: sites.hello,
             ops.HOLD: work.hold,
@@ -139,6 +164,8 @@ class Service:
             ops.SETTLE: SettleVerb(core).settle,
             ops.REPORT: sites.report,
             ops.SERVE: self._serve,
+            **UploadVerbs(core).bound(),
+            **self._care.bound(),
         }
         return {operation.name: verb for operation, verb in verbs.items()}
 

@@ -19,8 +19,10 @@ from everysite.tracker.operation import Operation
 from everysite.tracker.relay import Broker
 from everysite.web.answer import answer
 from everysite.web.attention import Attention
+from everysite.web.backup import Backup
 from everysite.web.endpoint import Service, endpoint
 from everysite.web.errors_http import Failure, Headers, form, verb
+from everysite.web.files import Files
 from everysite.web.openapi import document
 from everysite.web.options import Options
 from everysite.web.relay import Relay
@@ -47,6 +49,8 @@ def api(service: Service, broker: Broker, options: Options, attention: Attention
         routes += [Route(method, path, handler, operation.name) for method, path in addresses(operation)]
     routes += [
         *Relay(service, broker, options, attention).routes(),
+        *Files(service, options, attention).routes(),
+        *Backup(service, attention).routes(),
         Route("GET", "/api/openapi.json", _describe, "openapi"),
     ]
     return Face("api", "/api", "token", tuple(routes), _refuse)
@@ -57,7 +61,7 @@ def addresses(operation: Operation[Any, Any]) -> list[tuple[str, str]]:
     if operation.shape == "query":
         path = operation.path.removesuffix("/{query}")
         return [("GET", path + "/{*query}"), ("POST", path)]
-    if operation.shape == "ids" and operation.method == "POST":
+    if operation.shape in ("ids", "graph") and operation.method == "POST":
         return [("POST", operation.path), ("GET", operation.path + "/{*ids}")]
     return [(operation.method, operation.path)]
 

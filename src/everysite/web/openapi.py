@@ -14,6 +14,7 @@ import msgspec
 
 import everysite
 from everysite.tracker.agent_messages import Fetch
+from everysite.tracker.care import BACKUP
 from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH
 from everysite.tracker.messages import Ids
 from everysite.tracker.operation import Operation
@@ -31,6 +32,7 @@ _WORDS = {
     404: "What was named does not exist.",
     405: "Another method is needed here.",
     409: "It contradicts what is there.",
+    410: "The cursor belongs to another history; start anew.",
     413: "A body or batch above the cap.",
     415: "A body in a form that is not read.",
     422: "It cannot be done.",
@@ -57,6 +59,7 @@ def describe() -> Json:
         for method, path, entry in _entries(operation):
             paths.setdefault(path, {})[method.lower()] = entry
     paths[FETCH_PATH] = {"post": _relay("fetch", "Bytes of another site's files, streamed.", _json(_ref(Fetch)), ())}
+    paths[BACKUP.path] = {"get": _entry(BACKUP, {}) | {"responses": _downloaded()}}
     paths[SEND_PATH] = {"put": _relay("send", "The bytes somebody waits for.", _bytes(), ("id",))}
     return {
         "openapi": "3.1.0",
@@ -165,6 +168,11 @@ def _relay(name: str, summary: str, body: Json, names: tuple[str, ...]) -> Json:
         "requestBody": body,
         "responses": answers | {str(status): {"$ref": f"#/components/responses/{status}"} for status in STATUSES},
     }
+
+
+def _downloaded() -> Json:
+    whole: Json = {"200": {"description": "The file.", "content": {"application/vnd.sqlite3": {}}}}
+    return whole | {str(status): {"$ref": f"#/components/responses/{status}"} for status in STATUSES}
 
 
 def _failures() -> Json:
