@@ -91,6 +91,16 @@ async def test_claim_release_and_leased(index: Index) -> None:
     assert await index.read(lambda t: t.tasks.leased(8)) == []
 
 
+async def test_running_are_copies_under_a_lease_that_is_open(index: Index) -> None:
+    await put(index, wish("/a"), wish("/b", element=2), wish("/c", element=3), wish("/d", element=4, kind="absent"))
+    lease = await index.run(lambda t: t.leases.open(1, 1, 900, 700))
+    await index.run(lambda t: t.tasks.claim(1, ["/a", "/b", "/d"], lease.id))
+    assert sorted(await index.read(lambda t: t.tasks.running([1, 2, 3, 4, 99]))) == [(1, 1, 700), (2, 1, 700)]
+    assert await index.read(lambda t: t.tasks.running([2])) == [(2, 1, 700)]
+    assert await index.read(lambda t: t.tasks.running([3])) == []
+    assert await index.read(lambda t: t.tasks.running([])) == []
+
+
 async def test_no_lease_is_no_lease(index: Index) -> None:
     await put(index, wish("/a"))
     assert await index.read(lambda t: t.tasks.leased(0)) == []

@@ -12,7 +12,7 @@ import apsw
 
 from everysite.index.contract import Waiting
 from everysite.index.sqlite_numbers import Numbers
-from everysite.index.sqlite_rows import Row, content_columns, prefix_end, texts, write
+from everysite.index.sqlite_rows import Row, content_columns, numbers, prefix_end, texts, write
 from everysite.model.element import Content
 from everysite.model.task import Task, Wish
 
@@ -32,6 +32,10 @@ _WAITING = """SELECT sum(files), sum(bytes), sum(running), sum(failing) FROM (
     SELECT count(*) AS files, sum(size) AS bytes, 0 AS running, count(*) FILTER (WHERE tries > 0) AS failing
         FROM task INDEXED BY task_due WHERE mapping = ?1 AND lease = 0
     UNION ALL SELECT count(*), sum(size), count(*), 0 FROM task INDEXED BY task_running WHERE mapping = ?1 AND lease <> 0)"""
+_RUNNING = (
+    "SELECT task.element, task.mapping, lease.since FROM task JOIN lease ON lease.id = task.lease"
+    " WHERE task.element {} AND task.element <> 0 AND task.lease <> 0 AND task.kind = 'present'"
+)
 
 
 class SqliteTasks:
@@ -59,6 +63,11 @@ class SqliteTasks:
 
     def of_element(self, element: int) -> list[Task]:
         return self._select("WHERE element = ? AND element <> 0 ORDER BY mapping, path", (element,))
+
+    def running(self, elements: Sequence[int]) -> list[tuple[int, int, int]]:
+        one = len(elements) == 1
+        sql = _RUNNING.format("= ?" if one else "IN (SELECT value FROM carray(?))")
+        return list(self._db.execute(sql, (elements[0],) if one else numbers(elements)))
 
     def under(self, mapping: int, prefix: str, limit: int = 1000, after: str = "") -> list[Task]:
         end = prefix_end(prefix)

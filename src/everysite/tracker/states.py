@@ -25,30 +25,36 @@ def compose(tx: Transaction, elements: Sequence[Element | None]) -> list[Body | 
     """Bodies with `_id`, `digest` (BLAKE3 hex) and the state keys of every site."""
     files = [e.id for e in elements if e is not None and e.is_file]
     sites = {s.id: s for s in tx.sites.all()} if files else {}
-    rows = tx.replicas.of(files) if sites else {}
-    return [None if e is None else _compose(tx, e, rows.get(e.id, ()), sites) for e in elements]
+    if not sites:
+        return [None if e is None else _plain(e) for e in elements]
+    rows, running = tx.replicas.of(files), _running(tx, files, sites)
+    return [None if e is None else _composed(e, rows.get(e.id, ()), sites) | running.get(e.id, {}) for e in elements]
 
 
-def _compose(tx: Transaction, element: Element, rows: Sequence[Replica], sites: Map[int, Site]) -> Body:
+def _plain(element: Element) -> Body:
     body: Body = {"_id": element.key, **element.body}
     if element.content is not None:
         body["digest"] = element.content.digest.hex()
-    for row in rows:
-        if row.site in sites:
-            body |= spell_state(row, sites[row.site].name)
-    if sites:
-        body |= _running(tx, element, sites)
     return body
 
 
-def _running(tx: Transaction, element: Element, sites: Map[int, Site]) -> Body:
+def _composed(element: Element, rows: Sequence[Replica], sites: Map[int, Site]) -> Body:
+    body = _plain(element)
+    for row in rows:
+        if row.site in sites:
+            body |= spell_state(row, sites[row.site].name)
+    return body
+
+
+def _running(tx: Transaction, files: Sequence[int], sites: Map[int, Site]) -> dict[int, Body]:
     """`syncing_<site>` is not written when a task is claimed: it is read off the lease."""
-    shown: Body = {}
-    for task in tx.tasks.of_element(element.id):
-        lease = tx.leases.get(task.lease) if task.lease and task.kind == "present" else None
-        if lease is not None:
-            mapping = next(m for m in tx.sites.mappings() if m.id == task.mapping)
-            shown[f"syncing_{sites[mapping.site].name}"] = lease.since
+    found = tx.tasks.running(files)
+    if not found:
+        return {}
+    site_of = {mapping.id: sites[mapping.site].name for mapping in tx.sites.mappings()}
+    shown: dict[int, Body] = {}
+    for element, mapping, since in found:
+        shown.setdefault(element, {})[f"syncing_{site_of[mapping]}"] = since
     return shown
 
 

@@ -25,6 +25,9 @@ class Tasks(Protocol):
 
     def of_element(self, element: int) -> list[Task]: ...
 
+    def running(self, elements: Sequence[int]) -> list[tuple[int, int, int]]:
+        """(element, mapping, ms since when) of the copies of these elements that are under way: `present`, under a lease."""
+
     def under(self, mapping: int, prefix: str, limit: int = 1000, after: str = "") -> list[Task]:
         """Rows whose path starts with `prefix`, in path order."""
 
