@@ -68,5 +68,6 @@ async def read_answer(reader: asyncio.StreamReader, bodiless: bool = False) -> A
     """An answer with a content-length, as every whole answer has."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+    bodiless = bodiless or head[0].split()[1] in ("204", "304")
     body = b"" if bodiless else await reader.readexactly(int(headers["content-length"]))
     return Answer(int(head[0].split()[1]), headers, body)

@@ -65,6 +65,9 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         20_000
     )
     max_batch: Annotated[Count, Meta(description="Elements one request may name; more is answered 413.")] = 10_000
+    file_root: Annotated[
+        str, Meta(description="Folder of the files behind /api/file and /api/upload, below the home; empty: none.")
+    ] = ""
     max_body: Annotated[Count, Meta(description="Bytes a request's body may have; more is answered 413.")] = 52_428_800
 
 

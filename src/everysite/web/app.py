@@ -113,9 +113,8 @@ class App:
         return None
 
     async def _refuse(self, error: Exception, asked: Asked, route: Route | None, send: Send) -> None:
-        what = route.what if route else "access"
         failed = failure(error, f"{asked.method} {route.template if route else 'unknown path'}")
         face = self._face_of[id(route)] if route else self._face_at(asked.path)
-        headers, body = face.refuse(failed, asked, what) if face else form(failed, "Access", asked.wants_json)
+        headers, body = face.refuse(failed, asked, asked.what) if face else form(failed, "Access", asked.wants_json)
         await asked.drain()
         await answer(send, failed.status, body, headers)

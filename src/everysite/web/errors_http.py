@@ -18,6 +18,7 @@ import msgspec
 from everysite.errors import (
     BadRequest,
     Conflict,
+    CursorLost,
     EverysiteError,
     Forbidden,
     NotFound,
@@ -25,6 +26,7 @@ from everysite.errors import (
     SignInNeeded,
     SiteUnreachable,
     StaleLease,
+    TargetFull,
     TooLarge,
     TooManyAttempts,
     Transient,
@@ -54,18 +56,24 @@ _STATUS: dict[type[BaseException], int] = {
     NotFound: 404,
     Conflict: 409,
     StaleLease: 409,
+    CursorLost: 410,
     TooLarge: 413,
     Refused: 422,
     TooManyAttempts: 429,
     Transient: 503,
+    TargetFull: 507,
     EverysiteError: 500,
 }
-_REASON = {
+_STATED = {
     400: "Bad request (empty or not well-formed)",
-    401: "Unauthorized (sign in first)",
     403: "Forbidden (permission required)",
     404: "Not found",
     409: "Conflict",
+    501: "Not implemented (contact an administrator)",
+}
+"""What existing trackers say for a status; ours stands on the line below it."""
+_REASON = _STATED | {
+    401: "Unauthorized (sign in first)",
     413: "Too large",
     503: "Try again later",
 }
@@ -129,7 +137,8 @@ def verb(operation: str, path: str, status: int) -> str:
 
 def form(failed: Failure, verb: str, as_json: bool) -> tuple[Headers, bytes]:
     """Headers and body of a failure: text, or JSON for those who asked for it; a 401 is always JSON."""
-    text = f"{verb} error: {failed.reason}"
+    stated = _STATED.get(failed.status, failed.reason)
+    text = f"{verb} error: {stated}" + (f"\n{failed.reason}" if failed.reason != stated else "")
     if as_json:
         body = msgspec.json.encode({"error": failed.reason, "code": failed.code})
     elif failed.status == 401:

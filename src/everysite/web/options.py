@@ -17,6 +17,7 @@ class Options:
     `base_path` is what a proxy puts in front of every path ('' or '/name').
     `proxies` are addresses or networks whose X-Forwarded-* headers are believed; nobody else's are.
     `faces_off` names faces that are not served.
+    `file_root` is the folder below which /api/file and /api/upload find and put files; '': there are none.
     """
 
     max_body: int = 50 << 20
@@ -24,6 +25,7 @@ class Options:
     base_path: str = ""
     proxies: tuple[str, ...] = ()
     faces_off: frozenset[str] = frozenset()
+    file_root: str = ""
 
 
 DEFAULTS = Options()

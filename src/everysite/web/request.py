@@ -36,6 +36,7 @@ class Asked:
     address: str = ""
     scheme: str = "http"
     params: dict[str, str] = field(default_factory=dict)
+    what: str = "access"  # the operation, as its route names it
     whole: bool = False  # nothing of the body is left to read
 
     @property

@@ -82,9 +82,11 @@ class Router:
         """
         found = self._exact.get((asked.method, asked.path))
         if found is not None:
+            asked.what = found.what
             return found
         for route, pattern in self._patterns:
             if route.method == asked.method and (match := pattern.fullmatch(asked.path)):
+                asked.what = route.what
                 asked.params = {name: segment(raw, name) for name, raw in match.groupdict().items()}
                 if "" in asked.params.values():
                     raise BadRequest("")
@@ -93,15 +95,19 @@ class Router:
         return None
 
     def _other(self, asked: Asked) -> None:
-        allowed = {method for method, path in self._exact if path == asked.path}
-        allowed |= {route.method for route, pattern in self._patterns if pattern.fullmatch(asked.path)}
-        if not allowed:
-            return
-        if asked.method == "GET" and any(_open(route, pattern, asked.path) for route, pattern in self._patterns):
-            raise NotFound("")  # existing clients expect it for GET /api/read
-        if "GET" in allowed:
-            allowed.add("HEAD")
-        raise WrongMethod(f"the method has to be {' or '.join(sorted(allowed))} here", tuple(sorted(allowed)))
+        for route, pattern in self._patterns:
+            if asked.method == "GET" and _open(route, pattern, asked.path):
+                asked.what = route.what
+                raise NotFound("")  # existing clients expect it for GET /api/read
+        allowed = self.allowed(asked.path)
+        if allowed:
+            raise WrongMethod(f"the method has to be {' or '.join(allowed)} here", allowed)
+
+    def allowed(self, path: bytes) -> tuple[str, ...]:
+        """The methods a path has, sorted; none when no route has it."""
+        found = {method for method, exact in self._exact if exact == path}
+        found |= {route.method for route, pattern in self._patterns if pattern.fullmatch(path)}
+        return tuple(sorted(found | {"HEAD"} if "GET" in found else found))
 
 
 def _open(route: Route, pattern: re.Pattern[bytes], path: bytes) -> bool:
