@@ -4,15 +4,24 @@ Owns: the nodes of the tree and what each means. Must not know: how a query is s
 SQL, or who asks.
 
 A *path* is a key, or keys joined by dots that lead into nested objects and, by position or over all members, into arrays
-(MongoDB's rules). A test holds for a path when it holds for the value there or, if that is an array, for any member of it.
+(MongoDB's rules). A test holds for a path when it holds for the value there or, if that is an array, for any member of it;
+`Size` and `Member` look at the array itself, and so does every test where a position is the last part of the path. Members
+of an array that are no objects have no paths in them; an empty array has none at all. `query_match` is the exact rule.
 JSON's types are strict: "5" is not 5, true is not 1, and comparisons only match values of the same type family.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
+
+from everysite.errors import BadRequest
+
+PARTS = 50
+POSITIONS = 8
+"""Most parts of a path, and most of them that are numbers: each of those may be a position or a key, so they multiply."""
 
 
 class Node(msgspec.Struct, frozen=True, tag=True):
@@ -67,7 +76,8 @@ class Exists(Node, frozen=True, tag=True):
 
 
 class Matches(Node, frozen=True, tag=True):
-    """A text in which an RE2 pattern is found anywhere. `flags`: any of i, m, s, x."""
+    """A text in which a regular expression is found anywhere. `pattern` is spelled as in JavaScript, `flags` are any of i, m,
+    s, x; `query_regex.finder` reads both."""
 
     path: str
     pattern: str
@@ -96,7 +106,7 @@ class TypeIs(Node, frozen=True, tag=True):
 
 
 class Mod(Node, frozen=True, tag=True):
-    """A number whose whole part leaves this remainder."""
+    """A number whose whole part leaves this remainder, which has the sign of the number (-5 mod 3 is -2)."""
 
     path: str
     divisor: int
@@ -104,7 +114,8 @@ class Mod(Node, frozen=True, tag=True):
 
 
 class Member(Node, frozen=True, tag=True):
-    """An array with a member for which `part` holds. Paths in it start at the member; "" is the member itself."""
+    """An array with a member for which `part` holds. Paths in it start at the member, and in a member that is an array they
+    start with a position; "" is the member itself, as a whole."""
 
     path: str
     part: Predicate
@@ -149,7 +160,8 @@ class Search(msgspec.Struct, frozen=True):
     """What to find, in which order, and which part of it.
 
     `sort`: (path, 1 or -1) in order of weight; across types absent and null < numbers < texts < objects < arrays <
-    booleans. Without one, and among equals: oldest first. `limit` 0: all.
+    booleans. An array counts as its least member (its greatest for -1), an empty one as null (MongoDB's rule; so only an
+    array in an array sorts as one). Without `sort`, and among equals: oldest first. `limit` 0: all.
     """
 
     where: Predicate = EVERYTHING
@@ -163,6 +175,26 @@ class Found(msgspec.Struct, frozen=True):
 
     keys: list[str]
     count: int | None = None
+
+
+def check_path(path: str) -> str:
+    """The path, if it is one a query may ask for; else BadRequest."""
+    parts = path.split(".")
+    if not path or path.startswith("$"):
+        raise BadRequest(f"{path!r} is no key of an element; name one, or join several with dots")
+    if len(parts) > PARTS or sum(part.isdigit() for part in parts) > POSITIONS:
+        raise BadRequest(f"the key {path[:40]!r}... has more than {PARTS} parts, or {POSITIONS} that are numbers")
+    return path
+
+
+def all_of(parts: Sequence[Predicate]) -> Predicate:
+    """All of them hold, without a node around a single one."""
+    return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def any_of(parts: Sequence[Predicate]) -> Predicate:
+    """At least one of them holds, without a node around a single one."""
+    return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
 
 def both(one: Predicate, other: Predicate | None) -> Predicate:
