@@ -105,6 +105,12 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class CursorLost(Refused):
+    """A place in the change feed that does not exist (any longer); the message says how to start anew."""
+
+    code = "cursor-lost"
+
+
 class TooLarge(Refused):
     """A batch or a body above the stated cap."""
 

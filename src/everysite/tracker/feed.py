@@ -1,0 +1,174 @@
+"""The change feed: what is different since a cursor, and waiting for the next change.
+
+Owns: the verb `changes`, cursors, who waits and when they are woken. Must not know: HTTP, SQL.
+
+There is no log that could be trimmed and no queue that could grow: a cursor is a position in the order of changes, and who
+is slow reads on from it later, from memory if it is still there, else from the index. Everybody who waits is woken after a
+commit, and one of them reads for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from itertools import islice
+
+import msgspec
+
+from everysite.errors import BadRequest, CursorLost, Transient
+from everysite.index.contract import Index, Transaction
+from everysite.tracker.feed_messages import ChangeEntry, Changes, ChangesAsked
+from everysite.tracker.feed_tail import Entry, Page, Tail
+from everysite.tracker.feed_view import View
+from everysite.tracker.operation import Caller
+from everysite.tracker.sight import Sight
+
+EPOCH = "epoch"
+"""Fact of an index: which history its change numbers belong to. Written at the first start, and anew by a restore."""
+
+_PAUSE_S = 0.02  # between two wakes
+_PER_WAITER_S = 0.0002  # and longer with many: telling 2,000 takes some 100 ms, which may be a quarter of the time
+_SLICE = 50  # waiters woken at once; other requests get their turn between two slices
+_SCAN = 5_000  # changes one request looks through for a few that match
+_BYTES = 4 << 20  # of elements in one answer
+
+
+class Feed:
+    """One a tracker. `see` tells what a caller sees now."""
+
+    def __init__(self, index: Index, see: Callable[[Caller], Sight]) -> None:
+        self._index, self._see = index, see
+        self._tail = Tail(index)
+        self._waiting: set[asyncio.Future[int]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._woken = 0.0
+        self._forget: Callable[[], None] | None = None
+        self._closed = False
+        self.epoch = ""
+
+    async def start(self) -> None:
+        """Listen to the index from now on."""
+        self.epoch = await self._index.run(_epoch)
+        self._forget = self._index.listen(self._committed)
+        self._closed = False
+
+    def close(self) -> None:
+        """Nobody waits any longer; for the end of the process."""
+        self._closed = True
+        if self._forget is not None:
+            self._forget()
+            self._forget = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._release(self._waiting)
+
+    async def changes(self, caller: Caller, asked: ChangesAsked) -> Changes:
+        """Raises BadRequest (no cursor), CursorLost, Transient when the tracker stops meanwhile."""
+        view = View(self._see(caller), asked.prefix)
+        commits = self._tail.commits
+        number = await self._position(asked.since, commits)
+        end = asyncio.get_running_loop().time() + asked.wait_ms / 1000
+        while True:
+            found, page = await self._visible(view, number, commits, asked.limit)
+            left = end - asyncio.get_running_loop().time()
+            if found or page.more or left <= 0:
+                return Changes(self.cursor(page.last), [self._told(entry) for entry in found], page.more)
+            number = page.last
+            commits = await self._wait(commits, left)
+
+    def cursor(self, number: int) -> str:
+        """A position in the order of changes, for clients."""
+        return f"{self.epoch}.{number}"
+
+    async def _position(self, since: str, commits: int) -> int:
+        last = await self._tail.last(commits)
+        if since in ("", "0"):
+            return 0 if since else last
+        epoch, dot, text = since.rpartition(".")
+        if not dot or not epoch or not (text.isascii() and text.isdigit()) or len(text) > 18:
+            raise BadRequest(f"since={since!r} is no cursor; give one as it was answered, or 0 for everything")
+        if epoch != self.epoch or int(text) > last:
+            raise CursorLost(
+                "this cursor belongs to another history (the tracker was restored from a backup);"
+                " read everything anew with since=0"
+            )
+        return int(text)
+
+    async def _visible(self, view: View, number: int, commits: int, limit: int) -> tuple[list[Entry], Page]:
+        """Up to `limit` entries the caller sees; the page returned ends behind what was looked at."""
+        found: list[Entry] = []
+        size = looked = 0
+        while True:
+            page = await self._tail.after(number, commits, limit)
+            for entry in page.entries:
+                if view.shows(entry):
+                    if found and (len(found) == limit or size + len(entry.body) > _BYTES):
+                        return found, Page((), number, True)
+                    found.append(entry)
+                    size += len(entry.body)
+                number = entry.number
+            number, looked = page.last, looked + len(page.entries)
+            if not page.more or len(found) == limit or looked >= _SCAN:
+                return found, Page((), number, page.more)
+
+    def _told(self, entry: Entry) -> ChangeEntry:
+        if not entry.body:
+            return ChangeEntry(self.cursor(entry.number), "removed", entry.key)
+        return ChangeEntry(self.cursor(entry.number), "element", entry.key, msgspec.Raw(entry.body))
+
+    # --- waiting ---
+
+    def _committed(self) -> None:
+        self._tail.commits += 1
+        if self._waiting:
+            self._schedule()
+
+    async def _wait(self, seen: int, seconds: float) -> int:
+        """Until there are commits after the `seen` ones, at most so long; how many there are then."""
+        if self._closed:
+            raise Transient("the tracker is stopping; ask again when it is back")
+        waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        if self._tail.commits > seen:
+            self._schedule()
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
+        except TimeoutError:
+            return seen
+        finally:
+            self._waiting.discard(waiter)
+
+    def _schedule(self) -> None:
+        """At once after a quiet time, else after a pause that grows with the number of those who wait."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            pause = max(_PAUSE_S, len(self._waiting) * _PER_WAITER_S)
+            self._timer = loop.call_later(max(0.0, self._woken + pause - loop.time()), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._woken = asyncio.get_running_loop().time()
+        self._slice(self._waiting.copy())
+
+    def _slice(self, waiters: set[asyncio.Future[int]]) -> None:
+        some = set(islice(waiters, _SLICE))
+        self._release(some)
+        waiters -= some
+        if waiters:
+            asyncio.get_running_loop().call_later(0.001, self._slice, waiters)
+
+    def _release(self, waiters: set[asyncio.Future[int]]) -> None:
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(self._tail.commits)
+
+
+def _epoch(tx: Transaction) -> str:
+    known = tx.meta(EPOCH)
+    if known is None:
+        known = secrets.token_hex(4)
+        tx.set_meta(EPOCH, known)
+    return known
