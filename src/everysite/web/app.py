@@ -25,6 +25,7 @@ from everysite.web.identity import proxied
 from everysite.web.options import DEFAULTS, Options
 from everysite.web.request import Asked, Gone
 from everysite.web.routing import Route, Router
+from everysite.web.sockets import refusing
 
 _OVERRIDE = b"x-http-method-override"
 
@@ -49,7 +50,7 @@ def create_app(
 
 
 class App:
-    """Faces first, by raw path; Starlette has the rest, web sockets and the lifespan."""
+    """Faces first, by raw path; Starlette has the rest and the lifespan."""
 
     def __init__(self, faces: Sequence[Face], options: Options, attention: Attention, rest: Starlette) -> None:
         self.attention = attention
@@ -61,7 +62,10 @@ class App:
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            # Faces see a WebSocket as a request of its own method, which is no safe one: pages of other sites may open it.
+            scope, send = {**scope, "method": "WEBSOCKET"}, refusing(send)
+        elif scope["type"] != "http":
             await self._rest(scope, receive, send)
             return
         asked = self._asked(scope, receive)
@@ -94,7 +98,8 @@ class App:
         path: bytes = scope["raw_path"]
         if self._base and path.startswith(self._base + b"/"):
             path = path[len(self._base) :]
-        asked = Asked(scope, receive, headers, method, path, (scope["client"] or ("",))[0], scope["scheme"])
+        scheme: str = {"ws": "http", "wss": "https"}.get(scope["scheme"]) or scope["scheme"]
+        asked = Asked(scope, receive, headers, method, path, (scope["client"] or ("",))[0], scheme)
         if self._believe is not None:
             self._believe(asked)
         return asked

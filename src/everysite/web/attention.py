@@ -7,10 +7,10 @@ Must not know: what the work is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from everysite.errors import Transient
 from everysite.web.request import Gone
@@ -24,6 +24,8 @@ class Attention:
     def __init__(self) -> None:
         self._watchers: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.at_end: list[Callable[[], None]] = []  # called when the server stops
+        self.cut: Callable[[tuple[str, int]], None] | None = None  # the server's way to cut the line to a client
 
     async def during(self, work: Coroutine[Any, Any, T], receive: Receive) -> T:
         """The result of the work. Raises Gone when the client hung up, Transient when the server stops; both end the work.
@@ -53,6 +55,13 @@ class Attention:
         self._closed = True
         for watcher in self._watchers:
             watcher.cancel()
+        for end in self.at_end:
+            end()
+
+    def hang_up(self, scope: Scope) -> None:
+        """Cut the line of a request or WebSocket, with what waits to be sent on it."""
+        if self.cut is not None and scope["client"] is not None:
+            self.cut(scope["client"])
 
     def open(self) -> None:
         """The server starts (again)."""
@@ -60,5 +69,5 @@ class Attention:
 
 
 async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
         pass

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.types import Send
 
 from everysite.errors import BadRequest
-from everysite.tracker.contract import OPERATIONS
+from everysite.tracker.contract import CHANGES, OPERATIONS
 from everysite.tracker.operation import Operation
 from everysite.tracker.relay import Broker
 from everysite.web.answer import answer
@@ -22,6 +22,7 @@ from everysite.web.attention import Attention
 from everysite.web.backup import Backup
 from everysite.web.endpoint import Service, endpoint
 from everysite.web.errors_http import Failure, Headers, form, verb
+from everysite.web.feed import FeedDoors
 from everysite.web.files import Files
 from everysite.web.openapi import document
 from everysite.web.options import Options
@@ -43,8 +44,10 @@ class Face:
 
 def api(service: Service, broker: Broker, options: Options, attention: Attention) -> Face:
     """The tracker's own face: all operations, the relay, and their description."""
-    routes: list[Route] = []
+    routes: list[Route] = [*FeedDoors(service, options, attention).routes()]
     for operation in OPERATIONS:
+        if operation is CHANGES:
+            continue
         handler = endpoint(operation, service, options, attention)
         routes += [Route(method, path, handler, operation.name) for method, path in addresses(operation)]
     routes += [

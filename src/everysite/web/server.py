@@ -22,6 +22,7 @@ _log = logging.getLogger("everysite.web")
 _KEEP_ALIVE = 75  # s; longer than our client keeps an idle connection, so it never writes into one that closes
 _GRACE = 3  # s for answers that are on their way; with what comes after it the stop stays below 5
 _BACKLOG = 2048
+_WS_BYTES = 1 << 20  # of one message from a client; none of ours needs a tenth of it
 
 
 class _Embedded(uvicorn.Server):
@@ -80,11 +81,17 @@ class Running:
             held.callback(self._listener.close)
             await held.enter_async_context(self._app.lifespan())
             self._app.attention.open()
+            self._app.attention.cut = self._hang_up
             try:
                 await self._server.serve(sockets=[self._listener])
             finally:
                 self._app.attention.close()
                 await self._cut()
+
+    def _hang_up(self, client: tuple[str, int]) -> None:
+        for connection in list(self._server.server_state.connections):
+            if getattr(connection, "client", None) == tuple(client):
+                connection.transport.abort()
 
     async def _cut(self) -> None:
         """Cut off those whom the grace did not help: a reader that reads nothing would keep its connection for ever."""
@@ -138,6 +145,9 @@ def _config(app: App, context: ssl.SSLContext | None) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
         backlog=_BACKLOG,
+        ws="wsproto",
+        ws_max_size=_WS_BYTES,
+        ws_per_message_deflate=False,  # its windows take 300 KB a connection
     )
     config.load()
     config.ssl = context
