@@ -6,23 +6,29 @@ Owns: the tables `element` and `tombstone`. Must not know: threads, commits, wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import apsw
 import msgspec
 
+from everysite.decide.query import Found, Search
 from everysite.errors import BadRequest, Conflict
+from everysite.index.sqlite_find import find
+from everysite.index.sqlite_indexes import Indexes
 from everysite.index.sqlite_numbers import Numbers
+from everysite.index.sqlite_paths import COLUMNS, ranked
 from everysite.index.sqlite_rows import Row, Value, content_columns, numbers, prefix_end, texts, write
 from everysite.model.clock import Version
 from everysite.model.element import Body, Content, Element, Tombstone
 
 _COLUMNS = "id, key, ms, counter, gen, size, mtime_ns, mode, digest, origin, change, late, body"
-_INSERT = f"INSERT INTO element ({_COLUMNS}, parent)"
+_RANKED = tuple(COLUMNS)
+_INSERT = f"INSERT INTO element ({_COLUMNS}, {', '.join(COLUMNS.values())})"
 _REPLACE = (
     "ON CONFLICT (id) DO UPDATE SET key = excluded.key, ms = excluded.ms, counter = excluded.counter, gen = excluded.gen,"
     " size = excluded.size, mtime_ns = excluded.mtime_ns, mode = excluded.mode, digest = excluded.digest,"
-    " origin = excluded.origin, change = excluded.change, late = excluded.late, body = excluded.body, parent = excluded.parent"
+    " origin = excluded.origin, change = excluded.change, late = excluded.late, body = excluded.body, "
+    + ", ".join(f"{column} = excluded.{column}" for column in COLUMNS.values())
 )
 _STONE_COLUMNS = "key, ms, counter, size, mtime_ns, mode, digest, renamed_to, change"
 _encode = msgspec.json.Encoder().encode
@@ -36,6 +42,7 @@ class SqliteElements:
     def __init__(self, db: apsw.Connection, counters: Numbers) -> None:
         self._db = db
         self._numbers = counters
+        self._indexes = Indexes(db)
 
     def get(self, keys: Sequence[str]) -> list[Element | None]:
         if len(keys) == 1:
@@ -106,6 +113,23 @@ class SqliteElements:
             bindings += values
         return self._select(f"WHERE {' AND '.join(tests)} ORDER BY id LIMIT ?", (*bindings, limit))
 
+    def find(self, search: Search, counted: bool = False) -> Found:
+        return find(self._db, self._indexes, search, counted)
+
+    def links(self, side: Literal["src_id", "tgt_id"], keys: Sequence[str], limit: int) -> list[Element]:
+        column = COLUMNS[side]
+        where = f"WHERE {column} IN (SELECT value FROM carray(?)) ORDER BY id LIMIT ?"
+        return self._select(where, (*texts(keys), limit))
+
+    def add_index(self, path: str) -> None:
+        self._indexes.add(path)
+
+    def drop_index(self, path: str) -> bool:
+        return self._indexes.drop(path)
+
+    def indexed(self) -> list[str]:
+        return self._indexes.listed()
+
     def _select(self, rest: str, bindings: Sequence[Any]) -> list[Element]:
         return [_element(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM element {rest}", bindings)]
 
@@ -148,7 +172,6 @@ def _with_numbers(e: Element, number: int, change: int) -> Element:
 
 
 def _row(e: Element) -> Row:
-    parent = e.body.get("#parent")
     late = _encode(e.late).decode() if e.late else None
     return (
         *(
@@ -162,7 +185,7 @@ def _row(e: Element) -> Row:
             late,
             _encode(e.body).decode(),
         ),
-        parent if isinstance(parent, str) else None,
+        *(ranked(e.body[key]) if key in e.body else None for key in _RANKED),
     )
 
 

@@ -6,10 +6,11 @@ Owns: Elements, Replicas. Must not know: SQL, what an element is for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
+from everysite.decide.query import Found, Search
 from everysite.model.element import Element, Tombstone
 from everysite.model.replica import Replica
 
@@ -41,6 +42,26 @@ class Elements(Protocol):
 
     def where(self, conditions: Sequence[tuple[str, Any]], limit: int = 1000) -> list[Element]:
         """Elements whose top-level keys equal these JSON scalars (all of them; no conditions: every element), oldest first."""
+
+    def find(self, search: Search, counted: bool = False) -> Found:
+        """Keys of the elements a query matches. State keys (`synced_<site>` ...) and `digest` are found as clients see them.
+
+        `counted`: also how many there are before skip and limit. What no index serves reads every row: scan=True.
+        Raises BadRequest for a regular expression that is none.
+        """
+
+    def links(self, side: Literal["src_id", "tgt_id"], keys: Sequence[str], limit: int) -> list[Element]:
+        """Elements whose `src_id` (or `tgt_id`) is one of these keys, oldest first."""
+
+    def add_index(self, path: str) -> None:
+        """Make searches and sorts by this path fast, from now on; one that is there is fine. Some 5 s a million elements,
+        in which nothing else is written. Raises BadRequest for what is no key of a body."""
+
+    def drop_index(self, path: str) -> bool:
+        """False: nobody added one."""
+
+    def indexed(self) -> list[str]:
+        """Paths with an index, sorted: those that always have one, and added ones."""
 
 
 class Replicas(Protocol):

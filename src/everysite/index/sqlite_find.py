@@ -1,0 +1,256 @@
+"""Carrying a search out: what SQL finds for certain, and rows that are looked at one by one.
+
+Owns: order, skip, limit, count, and looking at what SQL cannot tell. Must not know: how a node becomes SQL.
+
+Rows travel by the hundred as one JSON text a step: a step gives the interpreter lock away, and beside a busy event loop
+waits for it (see sqlite_rows). Numbers of rows are gathered, bodies never: the memory of a search is that of its answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import apsw
+import msgspec
+
+from everysite.decide.query import And, AtSite, Found, Member, Not, Or, Predicate, Search
+from everysite.decide.query_match import matcher, sort_value
+from everysite.index.sqlite_indexes import Indexes
+from everysite.index.sqlite_paths import DEEPER, NULL, OBJECT, storable
+from everysite.index.sqlite_places import Places
+from everysite.index.sqlite_query import ALL, NONE, Bounds, Sql, bounds, joined
+from everysite.index.sqlite_rows import numbers
+from everysite.index.sqlite_standing import StateKey
+from everysite.model.element import Body
+
+_PAGE = 256  # rows looked at between two steps of the engine
+_CHUNK = 1_000_000  # numbers of rows held at once
+_OLDEST = "ORDER BY element.id"
+_MOST = 2**63 - 1
+_MOST_VALUES = 15_000  # SQLite binds 32,766, and a page binds a condition twice
+_LONGEST = 400_000  # characters; SQLite reads 1,000,000
+_decode = msgspec.json.decode
+_decode_keys = msgspec.json.Decoder(list[str]).decode
+_decode_ids = msgspec.json.Decoder(list[int]).decode
+_decode_body = msgspec.json.Decoder(Body).decode
+
+
+def find(db: apsw.Connection, indexes: Indexes, search: Search, counted: bool) -> Found:
+    """See the contract's Elements."""
+    return _Finding(db, Places(db, indexes), search).found(counted)
+
+
+_Rank = tuple[tuple[Any, ...], int]
+
+
+@dataclass(slots=True)
+class _Row:
+    """A candidate. `body` is as clients see it, as far as this search asks for its keys; None: it matches for certain."""
+
+    key: str
+    body: Body | None
+    answers: dict[AtSite, bool]
+
+
+class _Finding:
+    """One search in one transaction."""
+
+    def __init__(self, db: apsw.Connection, places: Places, search: Search) -> None:
+        self._db = db
+        self._places = places
+        self._search = search
+        self._where = _bounded(bounds(search.where, places))
+
+    def found(self, counted: bool) -> Found:
+        order = self._order()
+        if order is None:
+            return self._sorted_here(counted)
+        return self._by_engine(order, counted) if self._where.exact else self._looked_at(order, counted)
+
+    def _by_engine(self, order: str, counted: bool) -> Found:
+        skip, limit = _part(self._search)
+        where = self._where.maybe
+        sql = f"SELECT json_group_array(key) FROM (SELECT key FROM element WHERE {where.text} {order} LIMIT ? OFFSET ?)"
+        keys = _decode_keys(self._one(Sql(sql, (*where.values, limit, skip))))
+        if not counted:
+            return Found(keys)
+        if (keys or not skip) and (limit < 0 or len(keys) < limit):
+            return Found(keys, skip + len(keys))
+        return Found(keys, self._one(Sql(f"SELECT count(*) FROM element WHERE {where.text}", where.values)))
+
+    def _looked_at(self, order: str, counted: bool) -> Found:
+        skip, limit = _part(self._search)
+        rows = self._matching(order, most=-1 if counted or limit < 0 else skip + limit)
+        if not counted:
+            return Found([row.key for row in islice(rows, skip, None if limit < 0 else skip + limit)])
+        keys: list[str] = []
+        count = 0
+        for count, row in enumerate(rows, 1):  # how many there were is asked afterwards
+            if count > skip and (limit < 0 or len(keys) < limit):
+                keys.append(row.key)
+        return Found(keys, count)
+
+    def _sorted_here(self, counted: bool) -> Found:
+        """By values that SQL cannot compare: arrays count as their least or greatest member."""
+        skip, limit = _part(self._search)
+        count = 0
+
+        def ranked() -> Iterator[tuple[_Rank, str]]:
+            nonlocal count
+            for count, row in enumerate(self._matching(_OLDEST, -1, bodies=True), 1):
+                yield (self._sort_values(row), count), row.key
+
+        if limit < 0 or skip + limit > _CHUNK:
+            rows = sorted(ranked())
+        else:
+            rows = heapq.nsmallest(skip + limit, ranked())
+        keys = [key for _, key in rows[skip : None if limit < 0 else skip + limit]]
+        return Found(keys, count if counted else None)
+
+    def _sort_values(self, row: _Row) -> tuple[Any, ...]:
+        assert row.body is not None
+        values = ((sort_value(row.body, path, up), up) for path, up in self._search.sort)
+        return tuple(value if up == 1 else _Down(value) for value, up in values)
+
+    def _order(self) -> str | None:
+        """ORDER BY; None: SQL cannot compare all values that are there."""
+        terms = []
+        for path, direction in self._search.sort:
+            if not storable(path):
+                continue
+            value = self._sortable(path)
+            if value is None:
+                return None
+            terms.append(value + (" DESC" if direction == -1 else ""))
+        return f"ORDER BY {', '.join([*terms, 'element.id'])}"
+
+    def _sortable(self, path: str) -> str | None:
+        place = self._places.place(path)
+        if isinstance(place, StateKey):
+            return place.value()
+        if place.value != "key":
+            odd = Sql(f"{place.value} IN ({OBJECT}, {DEEPER})")
+            if self._any(odd if place.indexed else joined([self._where.maybe, odd], "AND", ALL)):
+                return None
+        return f"nullif({place.value}, {NULL})" if place.nulls else place.value
+
+    def _any(self, where: Sql) -> bool:
+        return bool(self._one(Sql(f"SELECT EXISTS (SELECT 1 FROM element WHERE {where.text})", where.values)))
+
+    def _matching(self, order: str, most: int, bodies: bool = False) -> Iterator[_Row]:
+        """Those that match, in order. `most`: how many will be asked for, -1: all."""
+        look = _Look(self._places, self._search, self._where.sure, bodies)
+        answers: dict[AtSite, bool] = {}
+        test = matcher(self._search.where, lambda question: answers[question])
+        for ids in self._candidates(order, most):
+            for row in look.rows(self._db, ids):
+                answers.clear()
+                answers.update(row.answers)
+                if row.body is None or test(row.body):
+                    yield row
+
+    def _candidates(self, order: str, most: int) -> Iterator[list[int]]:
+        """Numbers of the rows that may match, in order: first few when few are asked for, then ever more."""
+        where, size, start = self._where.maybe, _CHUNK if most < 0 else min(_CHUNK, 64 + 4 * most), 0
+        by_id = order == _OLDEST
+        while True:
+            after = joined([where, Sql("element.id > ?", (start,))], "AND", ALL) if by_id and start else where
+            sql = (
+                f"SELECT json_group_array(id) FROM (SELECT id FROM element WHERE {after.text} {order} LIMIT ? OFFSET ?)"
+            )
+            found = _decode_ids(self._one(Sql(sql, (*after.values, size, 0 if by_id else start))))
+            for first in range(0, len(found), _PAGE):
+                yield found[first : first + _PAGE]
+            if len(found) < size:
+                return
+            start = found[-1] if by_id else start + size
+            size = min(_CHUNK, 8 * size)
+
+    def _one(self, sql: Sql) -> Any:
+        return next(self._db.execute(sql.text, sql.values))[0]
+
+
+class _Look:
+    """What is read of a candidate."""
+
+    def __init__(self, places: Places, search: Search, sure: Sql, bodies: bool) -> None:
+        paths, questions = _mentioned(search.where)
+        paths |= {path for path, _ in search.sort if bodies}
+        found = {path: places.place(path) for path in paths if storable(path)}
+        extras = {path: place.value() for path, place in found.items() if isinstance(place, StateKey)}
+        if "digest" in found:
+            extras["digest"] = "CASE WHEN digest IS NOT NULL THEN lower(hex(digest)) END"
+        self._extras = tuple(extras)
+        self._questions = tuple(questions)
+        body = "body" if bodies or set(found) - {"_id", *extras} or "digest" in found else "'{}'"
+        if not bodies and sure != NONE:
+            body = f"CASE WHEN {sure.text} THEN NULL ELSE {body} END"
+            self._values = sure.values
+        else:
+            self._values = ()
+        columns = ["id", "key", body, *extras.values(), *(places.standing(question) for question in questions)]
+        self._sql = (
+            f"SELECT json_group_array(json_array({', '.join(columns)})) FROM element"
+            " WHERE id IN (SELECT value FROM carray(?))"
+        )
+
+    def rows(self, db: apsw.Connection, ids: list[int]) -> Iterator[_Row]:
+        """In the order of the numbers."""
+        found = {row[0]: row for row in _decode(next(db.execute(self._sql, (*self._values, *numbers(ids))))[0])}
+        for number in ids:
+            _, key, text, *rest = found[number]
+            answers = {q: bool(said) for q, said in zip(self._questions, rest[len(self._extras) :], strict=True)}
+            yield _Row(key, None if text is None else self._composed(key, text, rest), answers)
+
+    def _composed(self, key: str, text: str, rest: list[Any]) -> Body:
+        body = _decode_body(text)
+        body["_id"] = key
+        body |= {name: value for name, value in zip(self._extras, rest, strict=False) if value is not None}
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class _Down:
+    """A sort value that comes the earlier the greater it is."""
+
+    value: Any
+
+    def __lt__(self, other: _Down) -> bool:
+        return bool(other.value < self.value)
+
+
+def _part(search: Search) -> tuple[int, int]:
+    """(skip, limit) that the engine can take; limit -1: all."""
+    return min(max(0, search.skip), _MOST), min(search.limit, _MOST) if search.limit > 0 else -1
+
+
+def _bounded(found: Bounds) -> Bounds:
+    """Conditions too large for the engine are left to looking at rows."""
+    large = any(len(sql.values) > _MOST_VALUES or len(sql.text) > _LONGEST for sql in (found.sure, found.maybe))
+    return Bounds(NONE, ALL) if large else found
+
+
+def _mentioned(node: Predicate) -> tuple[set[str], list[AtSite]]:
+    """Paths from the document on, and the questions about sites."""
+    paths: set[str] = set()
+    questions: dict[AtSite, None] = {}
+    waiting: list[tuple[Predicate, bool]] = [(node, True)]
+    while waiting:
+        node, outside = waiting.pop()
+        match node:
+            case And(parts) | Or(parts):
+                waiting += [(part, outside) for part in parts]
+            case Not(part):
+                waiting.append((part, outside))
+            case AtSite():
+                questions[node] = None
+            case Member(path, part):
+                paths |= {path} if outside else set()
+                waiting.append((part, False))
+            case _:
+                paths |= {getattr(node, "path", "time")} if outside else set()
+    return paths, list(questions)
