@@ -111,6 +111,12 @@ class CursorLost(Refused):
     code = "cursor-lost"
 
 
+class NotOffered(Refused):
+    """This tracker is not set up to do it; the message says what an admin can do."""
+
+    code = "not-offered"
+
+
 class TooLarge(Refused):
     """A batch or a body above the stated cap."""
 
@@ -132,10 +138,14 @@ class StaleLease(Refused):
 
 
 class TooManyAttempts(Transient):
-    """Somebody tried too often; the message says when to come back."""
+    """Somebody tried too often; the message says when to come back, `wait_s` says it to programs."""
 
     code = "too-many-attempts"
     exit_code = 5
+
+    def __init__(self, message: str, wait_s: int = 60) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 class Cancelled(Transient):

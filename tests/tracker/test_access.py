@@ -85,7 +85,7 @@ async def test_wrong_credentials_have_one_text(service: Service, anna: str, name
 
 
 async def test_guessing_is_slowed_down(service: Service, anna: str, clock: Clock) -> None:
-    for _ in range(10):
+    for _ in range(20):
         with pytest.raises(SignInNeeded):
             await sign_in(service, "anna", "guess")
     with pytest.raises(TooManyAttempts, match="try again in"):

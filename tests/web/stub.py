@@ -47,6 +47,12 @@ class Stub:
         found = TOKENS.get(token)
         return Caller(found.username, found.rank, found.site, address, found.token) if found else None
 
+    def nobody(self, address: str) -> Caller:
+        return Caller("", "guest", address=address, anonymous=True)
+
+    def admit(self, caller: Caller, operation: Operation[Any, Any]) -> None:
+        allow(caller, operation)
+
     def as_caller(self, caller: Caller) -> StubTracker:
         return StubTracker(self, caller)
 

@@ -101,7 +101,7 @@ class Household:
         from everysite.tracker.messages import NewToken
 
         admin = await self._admin()
-        issued = await self._service.access.create_token(admin, NewToken(_COMMAND_LINE, None, 0))
+        issued = await self._service.access.grants.create_token(admin, NewToken(_COMMAND_LINE, None, 0))
         self._token = issued.token
         doors = self._doors
         place = Place(doors.local_url, issued.token, doors.local_fingerprint, doors.url, doors.fingerprint)
@@ -118,7 +118,7 @@ class Household:
         from everysite.tracker.messages import Nothing
         from everysite.tracker.operation import Caller
 
-        users = (await self._service.access.users(Caller("support", "admin"), Nothing())).users
+        users = (await self._service.access.accounts.users(Caller("support", "admin"), Nothing())).users
         names = [user["username"] for user in users if user.get("class") == "admin" and not user.get("disable")]
         if not names:  # nobody can make this happen through the verbs; a damaged index can
             raise Conflict(f"{self._settings.home}: the tracker has no admin; set {ADMIN_PASSWORD} and start again")
@@ -129,9 +129,9 @@ class Household:
         from everysite.tracker.messages import Nothing, TokenId
 
         admin = await self._admin()
-        for token in (await self._service.access.tokens(admin, Nothing())).tokens:
+        for token in (await self._service.access.grants.tokens(admin, Nothing())).tokens:
             if token.label in (_COMMAND_LINE, _LOCAL_AGENT):
-                await self._service.access.remove_token(admin, TokenId(token.id))
+                await self._service.access.grants.remove_token(admin, TokenId(token.id))
 
     # --- the local agent ---
 
@@ -146,7 +146,7 @@ class Household:
         mine = await tracker.call(MY_SITES, Revision())
         while not mine.sites:
             mine = await tracker.call(MY_SITES, Revision(mine.revision, 3_600_000))
-        token = await self._service.access.agent_token("*", _LOCAL_AGENT)
+        token = await self._service.access.grants.agent_token("*", _LOCAL_AGENT)
         words = ["agent", "--local", "--tracker", self._doors.local_url, "--home", str(self._settings.home)]
         if self._doors.local_fingerprint:
             words += ["--fingerprint", self._doors.local_fingerprint]

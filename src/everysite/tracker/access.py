@@ -1,6 +1,7 @@
-"""Who may come in: users, signing in and out, tokens.
+"""Coming in: who a token stands for, signing in and out, who was here last.
 
-Owns: the user elements and what happens to their credentials and tokens. Must not know: HTTP, password hashing itself.
+Owns: sign-in, what this process remembers of tokens, `lastActivity`. Must not know: HTTP, password hashing itself, how
+users and tokens are administrated (`accounts`, `grants`).
 """
 
 from __future__ import annotations
@@ -11,41 +12,53 @@ from typing import Any
 import msgspec
 
 from everysite.decide.elements import stamped
-from everysite.errors import BadRequest, Conflict, Forbidden, NotFound, SignInNeeded
-from everysite.index.contract import Token, Transaction
-from everysite.model.element import Body, Element, Tombstone
+from everysite.errors import BadRequest, NotFound, SignInNeeded
+from everysite.index.contract import Account, Token, Transaction
+from everysite.model.element import Body, Element
 from everysite.tracker import tokens
+from everysite.tracker.accounts import Accounts
+from everysite.tracker.attempts import FAILED, Attempts
+from everysite.tracker.audit import note
 from everysite.tracker.core import Core
-from everysite.tracker.messages import (
-    IssuedToken,
-    Named,
-    NewToken,
-    Nothing,
-    SignedIn,
-    SignIn,
-    TokenId,
-    TokenInfo,
-    Tokens,
-    User,
-    Users,
-)
+from everysite.tracker.grants import Grants
+from everysite.tracker.mail import Mail
+from everysite.tracker.messages import Nothing, SignedIn, SignIn
 from everysite.tracker.operation import Caller, UserClass
-from everysite.tracker.passwords import Passwords
+from everysite.tracker.passwords import Passwords, imported
+from everysite.tracker.users import UserElements, find_account, find_user
 
-_RESERVED = frozenset({"support", "agent"})
-_WRONG = "wrong user name or password"
-_TOUCH_MS = 60_000  # last use of a token is written at most once a minute
+ANONYMOUS = "anonymous"
+WRONG = "wrong user name or password"
+_TOUCH_MS = 60_000  # last use and activity are written at most once a minute
+_MINUTE_MS = 60_000
+_REMEMBERED = 10_000  # tokens looked up lately
 
 
 class Access:
-    """The verbs of users and tokens, with this process's memory of tokens."""
+    """The door. `accounts` and `grants` have the verbs of users and tokens, `users` the rules of user elements."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, mail: Mail | None = None) -> None:
         self._core = core
         self._passwords = Passwords()
+        self._attempts = Attempts(core.limits.sign_in_per_minute)
         self._known: dict[bytes, tuple[Token, Caller]] = {}
+        self._touched: dict[int, int] = {}  # token -> ms of its last use
+        self._active: dict[str, int] = {}  # user -> ms of their last request
+        core.forget_tokens = self.forget
+        self.users = UserElements(self._passwords, self.forget)
+        self.accounts = Accounts(core, self._passwords, self.users, mail)
+        self.grants = Grants(core)
 
-    # --- coming in ---
+    async def start(self) -> None:
+        """Failed sign-ins of the last minute count after a restart too."""
+        since = self._core.clock() - _MINUTE_MS
+        rows = await self._core.index.read(lambda tx: tx.audit.latest(1000, what=FAILED))
+        self._attempts.remember(row for row in rows if row.at > since)
+
+    async def close(self) -> None:
+        """What is remembered only here is written down."""
+        await self.accounts.close()
+        await self.flush()
 
     async def authenticate(self, token: str, address: str) -> Caller | None:
         """The caller a token stands for, None when it is no (longer a) token."""
@@ -55,202 +68,148 @@ class Access:
             known = await self._core.index.read(lambda tx: _look_up(tx, hashed))
             if known is None:
                 return None
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
             self._known[hashed] = known
         row, caller = known
         if tokens.expired(row, now):
             return None
         if now - row.used > _TOUCH_MS:
             self._known[hashed] = (msgspec.structs.replace(row, used=now), caller)
-            await self._core.index.run(lambda tx: tx.access.touch_tokens([(row.id, now)]), "bulk")
+            self._touched[row.id] = now
+            if row.kind == "user":
+                self._active[row.username] = now
         return msgspec.structs.replace(caller, address=address)
 
+    def nobody(self, address: str) -> Caller:
+        """Who asks without a token: an admin where nobody signs in, a guest where nobody has to."""
+        if self._core.limits.open_mode:
+            return Caller(address or "local", "admin", address=address, anonymous=True)
+        name = "" if self._core.limits.required else ANONYMOUS
+        return Caller(name, "guest", address=address, anonymous=True)
+
     async def sign_in(self, caller: Caller, asked: SignIn) -> SignedIn:
-        """Raises SignInNeeded with one text for every wrong credential, TooManyAttempts after ten in a minute."""
+        """Raises SignInNeeded with one text for every wrong credential, TooManyAttempts; NotFound in open mode.
+
+        One path for all, whether there is such a user or not, so that neither text nor time tells.
+        """
         core, now = self._core, self._core.clock()
-        account = asked.username.strip()
-        self._passwords.may_try(account.lower(), caller.address, now)
-        user = await core.index.read(lambda tx: find_user(tx, account))
-        name = user.body["username"] if user else ""
-        hashed = await core.index.read(lambda tx: tx.access.credential(name)) if user else None
+        if core.limits.open_mode:
+            raise NotFound("nobody signs in here: this tracker is open")
+        self._attempts.enter(asked.username, caller.address, now)
+        account, hashed = await core.index.read(lambda tx: _credential(tx, asked.username))
         right = await self._passwords.matches(hashed, asked.password)
-        if user is None or not right or user.body.get("disable"):
-            self._passwords.failed(account.lower(), caller.address, now)
-            raise SignInNeeded(_WRONG)
-        life = tokens.life_span(asked.expiresIn, core.limits.token_life_s)
-        body = {**user.body, "lastlogin": now}
-        issued, row = _new_token(user.key, name, now, life, "signed in")
-        await core.index.run(lambda tx: (tx.access.add_token(row), _save(tx, user, body, now)))
-        shown = {"_id": user.key, **body, "address": caller.address}
-        return SignedIn(user.key, shown, issued, name, now // 1000, row.until // 1000)
+        if account is None or account.disabled or not right:
+            await self._refused(caller, account, now)
+            raise SignInNeeded(WRONG)
+        try:
+            life = tokens.life_span(asked.expiresIn, core.limits.token_life_s)
+        except BadRequest as err:
+            raise SignInNeeded(str(err)) from err
+        renewed = await self._passwords.hash(asked.password) if hashed and imported(hashed) else ""
+        who = msgspec.structs.replace(caller, username=account.username)
+
+        def unit(tx: Transaction) -> tuple[Element, str, Token]:
+            if tx.access.account(account.username) != account or tx.access.credential(account.username) != hashed:
+                raise SignInNeeded(WRONG)  # changed while the password was checked
+            if renewed:
+                tx.access.set_credential(account.username, renewed)
+            return _signed_in(tx, who, account, life, now)
+
+        user, text, row = await core.index.run(unit)
+        self._attempts.succeeded(asked.username, caller.address, now)
+        shown = {"_id": user.key, **user.body, "address": caller.address}
+        return SignedIn(user.key, shown, text, account.username, now // 1000, row.until // 1000)
 
     async def sign_out(self, caller: Caller, asked: Nothing) -> Nothing:
+        if caller.anonymous:
+            raise SignInNeeded("sign in first")
         await self._core.index.run(lambda tx: tx.access.drop_tokens([caller.token]))
         self.forget()
         return asked
 
     async def verify(self, caller: Caller, asked: Nothing) -> dict[str, Any]:
-        """The caller's own element."""
-        user = await self._core.index.read(lambda tx: find_user(tx, caller.username))
+        """The caller's own element; an empty one in open mode."""
+        if caller.anonymous and not self._core.limits.open_mode:
+            raise SignInNeeded("sign in first")
+        if caller.anonymous:
+            return {}
+        user = await self._core.index.read(lambda tx: find_user(tx, tx.access.account(caller.username)))
         return {"_id": user.key, **user.body} if user else {"_id": caller.username, "class": caller.rank}
-
-    # --- users ---
-
-    async def users(self, caller: Caller, asked: Nothing) -> Users:
-        found = await self._core.index.read(lambda tx: tx.elements.under("@", limit=10_000))
-        return Users([{"_id": e.key, **e.body} for e in found if "username" in e.body])
-
-    async def put_user(self, caller: Caller, asked: User) -> dict[str, Any]:
-        """Raises BadRequest (name, missing password of a new user), Conflict (the last admin)."""
-        name = bare(asked.username)
-        hashed = await self._passwords.hash(_password(asked.password)) if asked.password is not None else None
-        now = self._core.clock()
-        user = await self._core.index.run(lambda tx: _put_user(tx, caller, name, asked, hashed, now))
-        self.forget()
-        return {"_id": user.key, **user.body}
-
-    async def remove_user(self, caller: Caller, asked: Named) -> Nothing:
-        name, now = bare(asked.name), self._core.clock()
-        await self._core.index.run(lambda tx: _remove_user(tx, name, now))
-        self.forget()
-        return Nothing()
 
     async def first_admin(self, name: str, password: str) -> bool:
         """Make the first admin of a new tracker; False when there is one already."""
-        if await self._core.index.read(_has_admin):
-            return False
-        user = User(bare(name), rank="admin", password=password)
-        await self.put_user(Caller(user.username, "admin"), user)
-        return True
+        return await self.accounts.first_admin(name, password)
 
-    # --- tokens ---
+    async def flush(self) -> None:
+        """Write down who was here: all at once, now and then. It is no change of an element that anybody waits for."""
+        touched, self._touched = self._touched, {}
+        active, self._active = self._active, {}
+        if not touched:
+            return
 
-    async def tokens(self, caller: Caller, asked: Nothing) -> Tokens:
-        mine = None if caller.rank == "admin" else caller.username
-        rows = await self._core.index.read(lambda tx: tx.access.tokens(mine))
-        return Tokens([TokenInfo(t.id, t.username, t.kind, t.site, t.label, t.created, t.used, t.until) for t in rows])
+        def unit(tx: Transaction) -> None:
+            tx.access.touch_tokens(list(touched.items()))
+            seen = [(find_user(tx, tx.access.account(name)), at) for name, at in active.items()]
+            tx.elements.put([_with(user, {"lastActivity": at}) for user, at in seen if user is not None])
 
-    async def create_token(self, caller: Caller, asked: NewToken) -> IssuedToken:
-        """Raises Forbidden for another user's token without being admin, NotFound for an unknown user."""
-        name = bare(asked.username) if asked.username else caller.username
-        if name != caller.username and caller.rank != "admin":
-            raise Forbidden(f"only an admin makes tokens for others; {caller.username} may make their own")
-        life, now = tokens.life_span(asked.expiresIn, self._core.limits.token_life_s), self._core.clock()
-        user = await self._core.index.read(lambda tx: find_user(tx, name))
-        if user is None:
-            raise NotFound(f"there is no user {name!r}")
-        text, row = _new_token(user.key, name, now, life, asked.label)
-        row = await self._core.index.run(lambda tx: tx.access.add_token(row))
-        return IssuedToken(row.id, text)
-
-    async def agent_token(self, site: str, label: str) -> str:
-        """A token that acts for one site ('*': all sites of this machine) and nothing else."""
-        text, hashed = tokens.issue("agent", f"agent of {site}", self._core.clock(), 0)
-        row = Token(hashed, f"agent:{site}", "agent", site, created=self._core.clock(), label=label)
-        await self._core.index.run(lambda tx: tx.access.add_token(row))
-        return text
-
-    async def remove_token(self, caller: Caller, asked: TokenId) -> Nothing:
-        rows = await self._core.index.read(lambda tx: tx.access.tokens(None))
-        mine = [t for t in rows if t.id == asked.id and (caller.rank == "admin" or t.username == caller.username)]
-        if not mine:
-            raise NotFound(f"there is no token {asked.id} of yours; see: everysite token list")
-        await self._core.index.run(lambda tx: tx.access.drop_tokens([asked.id]))
-        self.forget()
-        return Nothing()
+        await self._core.index.run(unit, "bulk")
 
     def forget(self) -> None:
         """Look every token up again: something about users or tokens has changed."""
         self._known.clear()
 
-
-def bare(name: str) -> str:
-    """A user name as it is stored (decisions A 2). Raises BadRequest."""
-    name = name.strip().removeprefix("@")
-    if not name or len(name) > 64 or any(c.isspace() or c in "/,@" or not c.isprintable() for c in name):
-        raise BadRequest(
-            f"{name!r} is no user name; use up to 64 letters, digits and marks, no spaces, '/', ',' or '@'"
-        )
-    if name.lower() in _RESERVED:
-        raise BadRequest(f"the user name {name!r} is reserved; choose another one")
-    return name
+    async def _refused(self, caller: Caller, account: Account | None, now: int) -> None:
+        """A row for each failure. A name that is nobody's may be a password typed in the wrong place: it is not kept."""
+        who = msgspec.structs.replace(caller, username=account.username if account else "")
+        text = "unknown name" if account is None else "disabled" if account.disabled else "wrong password"
+        await self._core.index.run(lambda tx: note(tx, who, now, FAILED, who.username, text))
 
 
-def find_user(tx: Transaction, account: str) -> Element | None:
-    """A user by bare name, '@name' or e-mail address."""
-    name = account.strip().removeprefix("@")
-    [user] = tx.elements.get(["@" + name])
-    if user is None and "@" in name:
-        found = [e for e in tx.elements.where([("email", name)], 2) if "username" in e.body]
-        user = found[0] if len(found) == 1 else None
-    return user if user is not None and "username" in user.body else None
+def _credential(tx: Transaction, name: str) -> tuple[Account | None, str | None]:
+    account = find_account(tx, name)
+    return account, tx.access.credential(account.username) if account else None
 
 
-def _password(text: str) -> str:
-    if not text:
-        raise BadRequest("an empty password lets everybody in; give one")
-    return text
+def _signed_in(tx: Transaction, who: Caller, account: Account, life_s: int, now: int) -> tuple[Element, str, Token]:
+    before = find_user(tx, account)
+    if before is None:
+        raise SignInNeeded(WRONG)
+    text, hashed = tokens.issue(account.key, account.username, now, life_s)
+    until = now + life_s * 1000 if life_s else 0
+    row = tx.access.add_token(Token(hashed, account.username, until=until, created=now, used=now, label="signed in"))
+    [user] = tx.elements.put([stamped(before, _with(before, {"lastlogin": now}), tx.stamp(now))])
+    note(tx, who, now, "signed in", account.username)
+    return user, text, row
+
+
+def _with(element: Element, keys: Body) -> Element:
+    return msgspec.structs.replace(element, body={**element.body, **keys})
 
 
 def _look_up(tx: Transaction, hashed: bytes) -> tuple[Token, Caller] | None:
     row = tx.access.token(hashed)
-    if row is None:
+    if row is None or row.kind == "reset":
         return None
     if row.kind == "agent":
         return row, Caller(row.username, "agent", row.site, token=row.id)
-    user = find_user(tx, row.username)
-    if user is None or user.body.get("disable"):
+    account = tx.access.account(row.username)
+    if account is None or account.disabled:
         return None
-    rank: UserClass = user.body.get("class", "guest")
-    return row, Caller(row.username, rank, token=row.id)
-
-
-def _new_token(user_id: str, name: str, now: int, life_s: int, label: str) -> tuple[str, Token]:
-    text, hashed = tokens.issue(user_id, name, now, life_s)
-    return text, Token(hashed, name, until=now + life_s * 1000 if life_s else 0, created=now, used=now, label=label)
-
-
-def _save(tx: Transaction, user: Element | None, body: Body, now: int) -> Element:
-    key = user.key if user else "@" + body["username"]
-    made = Element(key, body, id=user.id if user else 0)
-    return tx.elements.put([stamped(user, made, tx.stamp(now))])[0]
-
-
-def _put_user(tx: Transaction, caller: Caller, name: str, asked: User, hashed: str | None, now: int) -> Element:
-    [user] = tx.elements.get(["@" + name])
-    if user is None and hashed is None:
-        raise BadRequest(f"the new user {name!r} needs a password")
-    body: Body = (
-        dict(user.body) if user else {"username": name, "class": "user", "author": caller.username, "time": now}
+    scoped = bool(row.rank or row.read_only or row.site or row.prefix)
+    rank = _lower(account.rank, row.rank)
+    return row, Caller(
+        row.username, rank, row.site, token=row.id, prefix=row.prefix, read_only=row.read_only, scoped=scoped
     )
-    if asked.rank:
-        body["class"] = asked.rank
-    for key in ("email", "fullname", "disable"):
-        if (value := getattr(asked, key)) is not None:
-            body[key] = value
-    saved = _save(tx, user, body, now)
-    if user is not None and user.body.get("class") == "admin" and not _has_admin(tx):
-        raise Conflict(f"{name} is the last admin; make another one first")
-    if hashed is not None:
-        tx.access.set_credential(name, hashed)
-    if hashed is not None or body.get("disable"):
-        tx.access.drop_tokens([t.id for t in tx.access.tokens(name)])
-    return saved
 
 
-def _remove_user(tx: Transaction, name: str, now: int) -> None:
-    [user] = tx.elements.get(["@" + name])
-    if user is None:
-        raise NotFound(f"there is no user {name!r}")
-    tx.elements.bury([Tombstone(user.key, tx.stamp(now))])
-    tx.access.drop_credential(name)
-    tx.access.drop_tokens([t.id for t in tx.access.tokens(name)])
-    if not _has_admin(tx):
-        raise Conflict(f"{name} is the last admin; make another one first")
-
-
-def _has_admin(tx: Transaction) -> bool:
-    admins = tx.elements.where([("class", "admin")])
-    return any("username" in e.body and not e.body.get("disable") for e in admins)
+def _lower(rank: str, limit: str) -> UserClass:
+    """The lesser of a user's class and a token's."""
+    found: UserClass
+    for found in ("guest", "user", "editor", "admin"):
+        if found in (rank, limit):
+            return found
+    return "guest"
 
 
 def generated_password() -> str:

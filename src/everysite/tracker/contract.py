@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from everysite.tracker.access_messages import AuditAsked, AuditLog, LostPassword, NewPassword, ResetPassword
 from everysite.tracker.agent_messages import (
     Announce,
     Announced,
@@ -31,8 +32,8 @@ from everysite.tracker.agent_messages import (
     Wanted,
     Welcome,
 )
+from everysite.tracker.care_messages import Copied, Verdict
 from everysite.tracker.feed_messages import Changes, ChangesAsked
-from everysite.tracker.care_messages import Verdict
 from everysite.tracker.messages import (
     Health,
     Ids,
@@ -43,6 +44,7 @@ from everysite.tracker.messages import (
     LogAsked,
     Named,
     NewToken,
+    NewVersion,
     Nothing,
     Published,
     Query,
@@ -54,12 +56,27 @@ from everysite.tracker.messages import (
     Status,
     TokenId,
     Tokens,
+    Upserted,
     User,
     Users,
     Why,
     WhyAsked,
 )
 from everysite.tracker.operation import Operation, Right, Shape
+from everysite.tracker.search_messages import (
+    Between,
+    ChangedAsked,
+    Graph,
+    GraphAsked,
+    Indexes,
+    IndexKey,
+    MongoFound,
+    MongoQuery,
+    One,
+    Page,
+    Reached,
+    StateAsked,
+)
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -92,8 +109,19 @@ REMOVE_USER = _op(
     "removeUser", "DELETE /api/users/{name}", Named, Nothing, "admin", "Remove a user and all their tokens."
 )
 TOKENS = _op("tokens", "GET /api/tokens", Nothing, Tokens, "user", "One's own tokens; all of them for an admin.")
-CREATE_TOKEN = _op("createToken", "POST /api/tokens", NewToken, IssuedToken, "user", "A token for a program.")
+CREATE_TOKEN = _op("addToken", "POST /api/tokens", NewToken, IssuedToken, "user", "A token for a program.")
+MAKE_TOKEN = _op("createToken", "POST /api/createToken", NewToken, str, "guest", "The same: the token alone.")
 REMOVE_TOKEN = _op("removeToken", "DELETE /api/tokens/{id}", TokenId, Nothing, "user", "Revoke a token.")
+CHANGE_PASSWORD = _op(
+    "changePassword", "POST /api/changePassword", NewPassword, Nothing, "guest", "A new password; all tokens end."
+)
+LOST_PASSWORD = _op(
+    "lostPassword", "GET /api/lostPassword/{email}", LostPassword, Nothing, "anyone", "A way to a new one, by mail."
+)
+RESET_PASSWORD = _op(
+    "resetPassword", "POST /api/resetPassword/{token}", ResetPassword, Nothing, "anyone", "A new password, once."
+)
+AUDIT = _op("audit", "GET /api/audit", AuditAsked, AuditLog, "admin", "Who changed settings, users, destinations.")
 
 PUBLISH = _op(
     "publish",
@@ -109,9 +137,88 @@ PUBLISH = _op(
 READ = _op("read", "POST /api/read", Ids, Items, "guest", "Elements by identifier.", "ids", True)
 UPDATE = _op("update", "PUT /api/update", Items, Items, "editor", "Change keys of elements.", "items", True, own=True)
 DELETE = _op("delete", "DELETE /api/delete", Ids, Ids, "editor", "Delete elements; the files stay.", "ids", own=True)
+CREATE = _op("create", "POST /api/create", Items, Items, "user", "New elements.", "items", True, 201)
+UPSERT = _op(
+    "upsert",
+    "POST /api/upsert",
+    Items,
+    Upserted,
+    "editor",
+    "Make elements that are missing, update those that are there.",
+    "upsert",
+    True,
+    own=True,
+)
+LOCK = _op("lock", "PUT /api/lock", Ids, Items, "user", "Lock elements in one's own name, all or none.", "ids")
+UNLOCK = _op("unlock", "PUT /api/unlock", Ids, Items, "user", "Unlock elements, all or none.", "ids")
+COMMENT = _op("comment", "POST /api/comment", Items, Items, "user", "Comment on elements.", "comment", status=201)
+VERSION = _op(
+    "version",
+    "POST /api/version/{id}",
+    NewVersion,
+    dict[str, Any],
+    "user",
+    "A new state of an element; the old one is kept as a child.",
+    "version",
+    status=201,
+)
 SEARCH = _op(
     "search", "GET /api/search/{query}", Query, Ids, "guest", "Identifiers of elements a query matches.", "query", True
 )
+SEARCH_ONE = _op(
+    "search_one",
+    "GET /api/search_one/{query}",
+    Query,
+    One,
+    "guest",
+    "The first element a query matches.",
+    "query",
+    True,
+)
+SEARCH_MONGO = _op(
+    "search_mongo", "POST /api/search_mongo", MongoQuery, MongoFound, "guest", "Identifiers, by MongoDB's language."
+)
+GRAPH = _op(
+    "graph",
+    "POST /api/graph/{depth}",
+    GraphAsked,
+    Graph,
+    "guest",
+    "Elements and the sources of links to them.",
+    "graph",
+)
+GRAPH_BACKWARDS = _op(
+    "graph_backwards",
+    "POST /api/graph_backwards/{depth}",
+    GraphAsked,
+    Reached,
+    "guest",
+    "Identifiers along links to their sources.",
+    "graph",
+)
+GRAPH_FORWARDS = _op(
+    "graph_forwards",
+    "POST /api/graph_forwards/{depth}",
+    GraphAsked,
+    Reached,
+    "guest",
+    "Identifiers along links to their targets.",
+    "graph",
+)
+GRAPH_DELETE = _op(
+    "graphDelete",
+    "DELETE /api/graphDelete",
+    Ids,
+    Ids,
+    "editor",
+    "Delete elements and all links of theirs.",
+    "ids",
+    own=True,
+)
+CHANGED = _op("changed", "GET /api/changed", ChangedAsked, Page, "guest", "Elements that changed since a moment.")
+INDEXES = _op("indexes", "GET /api/indexes", Nothing, Indexes, "guest", "The keys that are found by index.")
+ADD_INDEX = _op("addIndex", "PUT /api/indexes/{key}", IndexKey, Indexes, "admin", "Find elements by a key at once.")
+REMOVE_INDEX = _op("removeIndex", "DELETE /api/indexes/{key}", IndexKey, Indexes, "admin", "Remove an added index.")
 
 SITES = _op("sites", "GET /api/sites", Nothing, Sites, "guest", "All sites.")
 SITE = _op("site", "GET /api/sites/{name}", Named, SiteInfo, "guest", "One site.")
@@ -119,6 +226,21 @@ PUT_SITE = _op("putSite", "PUT /api/sites/{name}", SiteChange, SiteInfo, "admin"
 REMOVE_SITE = _op("removeSite", "DELETE /api/sites/{name}", Named, Nothing, "admin", "Forget a site; its files stay.")
 JOIN_TOKEN = _op(
     "joinToken", "POST /api/sites/{name}/token", Named, JoinToken, "admin", "A token to join as this site."
+)
+AT_SITE = _op(
+    "atSite", "GET /api/sites/{name}/{state}", StateAsked, Page, "guest", "Files by how they stand at a site."
+)
+LISTUP = _op(
+    "listup", "GET /api/listup/{source}/{target}/{n}", Between, Items, "guest", "What a site is to send next.", "list"
+)
+LISTDOWN = _op(
+    "listdown",
+    "GET /api/listdown/{source}/{target}/{n}",
+    Between,
+    Items,
+    "guest",
+    "What a site is to fetch next.",
+    "list",
 )
 STATUS = _op("status", "GET /api/status", Nothing, Status, "guest", "How every site stands.")
 WHY = _op("why", "GET /api/why", WhyAsked, Why, "guest", "Why a file is or is not on a site, in one sentence.")
@@ -139,6 +261,8 @@ SERVE = _op("serve", "POST /api/agent/relay/serve", Serve, Wanted, "agent", "Wai
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(v for v in list(globals().values()) if isinstance(v, Operation))
 
+BACKUP = _op("backup", "GET /api/backup", Nothing, Copied, "admin", "A copy of everything, as a file.")
+"""Not in the table: its answer is a file, which a door of its own sends and removes."""
 FETCH_PATH = "/api/agent/relay/fetch"
 """POST a Fetch here; the answer streams the frames of transfer/frames.py as the source agent sends them."""
 SEND_PATH = "/api/agent/relay/{id}"

@@ -37,9 +37,12 @@ class Limits:
     batch: int = 10_000
     lease_ms: int = 30_000
     token_life_s: int = 86_400
+    required: bool = True  # whether one has to sign in at all
     open_mode: bool = False
+    sign_in_per_minute: int = 20
     enforce_locks: bool = False
     author_mode: bool = False
+    id_pattern: str = "{#}"  # what a ULID takes the place of in a new _id; '' nothing
     lone_words: Literal["contains", "ignored"] = "contains"
     search_s: float = 10.0
     graph: int = 20_000  # elements and links one graph may name
@@ -57,6 +60,7 @@ class Core:
     events: Events = field(default_factory=Events)
     revision: int = 0
     tracker_id: str = ""
+    forget_tokens: Callable[[], None] = lambda: None  # the memory of who tokens stand for
     last_call: dict[str, int] = field(default_factory=dict)  # site name -> ms of its agent's last call
 
     def present(self, site: str) -> bool:

@@ -71,12 +71,19 @@ class Named(msgspec.Struct, frozen=True):
     name: str
 
 
-class NewToken(msgspec.Struct, frozen=True):
-    """A token for oneself (or, as admin, for `username`), with a label to recognise it by."""
+class NewToken(msgspec.Struct, frozen=True, rename={"rank": "class", "read_only": "readOnly"}):
+    """A token for oneself (or, as admin, for `username`), with a label to recognise it by.
+
+    It may be narrower than its user: of a lower class, read-only, for one site, for what lies below a prefix.
+    """
 
     label: str = ""
     username: str | None = None
     expiresIn: str | int | float | None = None  # noqa: N815
+    rank: str = ""
+    read_only: bool = False
+    site: str = ""
+    prefix: str = ""
 
 
 class IssuedToken(msgspec.Struct, frozen=True):
@@ -86,8 +93,8 @@ class IssuedToken(msgspec.Struct, frozen=True):
     token: str
 
 
-class TokenInfo(msgspec.Struct, frozen=True):
-    """A token without its secret. Times in ms."""
+class TokenInfo(msgspec.Struct, frozen=True, rename={"rank": "class", "read_only": "readOnly"}):
+    """A token without its secret, with what it is narrowed to. Times in ms."""
 
     id: int
     username: str
@@ -97,6 +104,9 @@ class TokenInfo(msgspec.Struct, frozen=True):
     created: int
     used: int
     until: int
+    rank: str = ""
+    read_only: bool = False
+    prefix: str = ""
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -129,8 +139,22 @@ class Published(msgspec.Struct, frozen=True):
     children: list[Body]
 
 
+class Upserted(msgspec.Struct, frozen=True):
+    """The elements that were made, then those that were there and were updated, each in the order they were sent."""
+
+    created: list[Body]
+    updated: list[Body]
+
+
+class NewVersion(msgspec.Struct, frozen=True):
+    """The element `id` gets these keys (`file` among them) instead of its own; its old state is kept as a child."""
+
+    id: str
+    keys: Body
+
+
 class Query(msgspec.Struct, frozen=True):
-    """`key:value` terms, all of which must hold (docs/search.md); `*` is everything. `limit` 0: all that match."""
+    """`key:value` terms, all of which must hold (docs/queries.md); `*` is everything. `limit` 0: all that match."""
 
     query: str
     limit: int = 0

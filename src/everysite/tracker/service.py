@@ -21,18 +21,24 @@ from everysite.tracker import contract as ops
 from everysite.tracker.access import Access
 from everysite.tracker.agent_messages import Wanted
 from everysite.tracker.announce import AnnounceVerb
+from everysite.tracker.audit import AuditVerbs
 from everysite.tracker.care import CareVerbs
 from everysite.tracker.core import REVISION, Core, Limits, allow, serves, wall_clock
 from everysite.tracker.elements import ElementVerbs
 from everysite.tracker.events import Events
 from everysite.tracker.feed import Feed
+from everysite.tracker.graph import GraphVerbs
+from everysite.tracker.indexes import IndexVerbs
+from everysite.tracker.mail import Mail
 from everysite.tracker.operation import Caller, Operation, Tracker
 from everysite.tracker.questions import QuestionVerbs
 from everysite.tracker.relay import Broker
+from everysite.tracker.search import SearchVerbs
 from everysite.tracker.settings import GLOBALS, GLOBALS_KEY
 from everysite.tracker.settle import SettleVerb
 from everysite.tracker.sight import Sight, sight
 from everysite.tracker.sites import HERE, SiteVerbs
+from everysite.tracker.standing import StandingVerbs
 from everysite.tracker.uploads import UploadVerbs
 from everysite.tracker.work import WorkVerbs
 
@@ -54,13 +60,14 @@ class Service:
         clock: Callable[[], int] | None = None,
         host: str = "",
         scratch: str = "",
+        mail: Mail | None = None,
     ) -> None:
         """`clock` answers ms since 1970. `host`: the identity of this machine as agents tell it in their hello.
         `scratch`: a private folder with room for a copy of the index ('': the system's folder for temporary files)."""
         self._core = Core(index, limits or Limits(), clock or wall_clock)
         self._host = host or None
         self._care = CareVerbs(self._core, scratch)
-        self.access = Access(self._core)
+        self.access = Access(self._core, mail)
         self.feed = Feed(index, self.sight)
         self._work = WorkVerbs(self._core)
         self._verbs = self._bind()
@@ -85,6 +92,7 @@ class Service:
         self._core.tracker_id = await self._core.index.run(lambda tx: _first_start(tx, self._core.clock()))
         await self._core.index.run(lambda tx: tx.set_meta(HERE, self._host))
         self._core.revision = int(await self._core.index.read(lambda tx: tx.meta(REVISION)) or 0)
+        await self.access.start()
         await self.feed.start()
         self._reclaiming = asyncio.create_task(self._reclaim(), name="reclaim")
 
@@ -97,6 +105,7 @@ class Service:
             self._reclaiming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reclaiming
+        await self.access.close()
 
     def as_caller(self, caller: Caller) -> Tracker:
         """The tracker as this caller may use it."""
@@ -106,9 +115,17 @@ class Service:
         """Who a token stands for; None when it is none, or no longer one."""
         return await self.access.authenticate(token, address)
 
+    def nobody(self, address: str) -> Caller:
+        """Who asks without a token."""
+        return self.access.nobody(address)
+
+    def admit(self, caller: Caller, operation: Operation[Any, Any]) -> None:
+        """Raise Forbidden or SignInNeeded when the caller may not do this at all, before anything else is looked at."""
+        allow(caller, operation, self._core.limits.author_mode)
+
     async def call(self, caller: Caller, operation: Operation[R, A], request: R) -> A:
         """Carry an operation out for a caller. Raises Forbidden or SignInNeeded, and what the verb raises."""
-        allow(caller, operation, self._core.limits.author_mode)
+        self.admit(caller, operation)
         answer: A = await self._verbs[operation.name](caller, request)
         return answer
 
@@ -122,35 +139,63 @@ class Service:
             await asyncio.sleep(_RECLAIM_S)
             try:
                 await self._work.reclaim()
+                await self.access.flush()
             except EverysiteError as err:
                 _log.warning("expired leases could not be reclaimed: %s", err)
 
     def _bind(self) -> dict[str, Verb]:
         core, access, work = self._core, self.access, self._work
         sites = SiteVerbs(core, access)
-        elements, questions = ElementVerbs(core, sites), QuestionVerbs(core)
+        elements, questions = ElementVerbs(core, sites, access, access.users), QuestionVerbs(core)
+        graphs, indexes = GraphVerbs(core), IndexVerbs(core)
+        search = SearchVerbs(core, indexes)
+        standing = StandingVerbs(core, search)
         verbs: dict[Operation[Any, Any], Verb] = {
             ops.HEALTH: questions.health,
             ops.SIGN_IN: access.sign_in,
             ops.SIGN_OUT: access.sign_out,
             ops.VERIFY: access.verify,
-            ops.USERS: access.users,
-            ops.PUT_USER: access.put_user,
-            ops.REMOVE_USER: access.remove_user,
-            ops.TOKENS: access.tokens,
-            ops.CREATE_TOKEN: access.create_token,
-            ops.REMOVE_TOKEN: access.remove_token,
+            ops.USERS: access.accounts.users,
+            ops.PUT_USER: access.accounts.put_user,
+            ops.REMOVE_USER: access.accounts.remove_user,
+            ops.CHANGE_PASSWORD: access.accounts.change_password,
+            ops.LOST_PASSWORD: access.accounts.lost_password,
+            ops.RESET_PASSWORD: access.accounts.reset_password,
+            ops.TOKENS: access.grants.tokens,
+            ops.CREATE_TOKEN: access.grants.create_token,
+            ops.MAKE_TOKEN: access.grants.make_token,
+            ops.REMOVE_TOKEN: access.grants.remove_token,
+            ops.AUDIT: AuditVerbs(core).audit,
             ops.PUBLISH: elements.publish,
             ops.READ: elements.read,
+            ops.CREATE: elements.create,
             ops.UPDATE: elements.update,
+            ops.UPSERT: elements.upsert,
             ops.DELETE: elements.delete,
-            ops.SEARCH: questions.search,
+            ops.LOCK: elements.lock,
+            ops.UNLOCK: elements.unlock,
+            ops.COMMENT: elements.comment,
+            ops.VERSION: elements.version,
+            ops.SEARCH: search.search,
+            ops.SEARCH_ONE: search.search_one,
+            ops.SEARCH_MONGO: search.search_mongo,
+            ops.GRAPH: graphs.graph,
+            ops.GRAPH_BACKWARDS: graphs.backwards,
+            ops.GRAPH_FORWARDS: graphs.forwards,
+            ops.GRAPH_DELETE: elements.graph_delete,
+            ops.CHANGED: search.changed_since,
+            ops.INDEXES: indexes.indexes,
+            ops.ADD_INDEX: indexes.add_index,
+            ops.REMOVE_INDEX: indexes.remove_index,
+            ops.AT_SITE: standing.at_site,
+            ops.LISTUP: standing.list_between,
+            ops.LISTDOWN: standing.list_between,
             ops.SITES: sites.sites,
             ops.SITE: sites.site,
             ops.PUT_SITE: sites.put_site,
             ops.REMOVE_SITE: sites.remove_site,
             ops.JOIN_TOKEN: sites.join_token,
-            ops.STATUS: questions.status,
+            ops.STATUS: standing.status,
             ops.WHY: questions.why,
             ops.LOG: questions.log,
             ops.CHANGES: self.feed.changes,

@@ -70,16 +70,14 @@ class SiteVerbs:
 
     async def remove_site(self, caller: Caller, asked: Named) -> Nothing:
         now = self._core.clock()
-        revision, name = await self._core.index.run(lambda tx: _remove(tx, asked.name, now))
-        doomed = [t.id for t in await self._core.index.read(lambda tx: tx.access.tokens(None)) if t.site == name]
-        await self._core.index.run(lambda tx: tx.access.drop_tokens(doomed))
+        revision = await self._core.index.run(lambda tx: _remove(tx, asked.name, now))
         self._access.forget()
         self._core.reconfigured(revision)
         return Nothing()
 
     async def join_token(self, caller: Caller, asked: Named) -> JoinToken:
         site = await self._core.index.read(lambda tx: site_named(tx, asked.name))
-        return JoinToken(site.name, await self._access.agent_token(site.name, "join"))
+        return JoinToken(site.name, await self._access.grants.agent_token(site.name, "join"))
 
     async def plan_all(self) -> None:
         """Plan every file anew, in bulk steps: a site or a global parameter has changed."""
@@ -223,12 +221,18 @@ def _new_site(caller: Caller, asked: SiteChange, now: int) -> Body:
     return {"name": asked.name, "class": "volume", "url": "", "author": caller.username, "time": now}
 
 
-def _remove(tx: Transaction, name: str, now: int) -> tuple[int, str]:
+def _remove(tx: Transaction, name: str, now: int) -> int:
     site = site_named(tx, name)
-    tx.sites.remove(site.id)
     tx.elements.bury([Tombstone(site.element, tx.stamp(now))])
+    return forget_site(tx, site)
+
+
+def forget_site(tx: Transaction, site: Site) -> int:
+    """What a site has besides its element goes: mappings, replicas, work, the tokens of its agent. The new revision."""
+    tx.sites.remove(site.id)
     tx.set_meta(f"host:{site.id}", None)
-    return bump_revision(tx), site.name
+    tx.access.drop_tokens([token.id for token in tx.access.tokens(None) if token.site == site.name])
+    return bump_revision(tx)
 
 
 def _hello(tx: Transaction, asked: Hello, lease_ms: int, now: int) -> Welcome:

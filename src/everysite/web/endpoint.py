@@ -16,11 +16,12 @@ from everysite.tracker.operation import Caller, Operation, Tracker
 from everysite.web.answer import JSON, Headers, answer
 from everysite.web.attention import Attention
 from everysite.web.bodies import PROGRAMS
+from everysite.web.forms import form_of
 from everysite.web.identity import Authenticator, caller_of
 from everysite.web.options import Options
 from everysite.web.request import Asked
 from everysite.web.routing import Handler
-from everysite.web.shapes import Plain, form_of
+from everysite.web.shapes import Plain
 
 _MAX_WAIT_MS = 300_000  # longer polls die in proxies anyway
 _PROGRAMS_JSON: Headers = [(b"content-type", PROGRAMS)]
@@ -28,6 +29,9 @@ _PROGRAMS_JSON: Headers = [(b"content-type", PROGRAMS)]
 
 class Service(Authenticator, Protocol):
     """The tracker, as its doors know it."""
+
+    def admit(self, caller: Caller, operation: Operation[Any, Any]) -> None:
+        """Raise what a call would raise for the caller's class alone."""
 
     def as_caller(self, caller: Caller) -> Tracker:
         """The tracker for one caller; every call checks the caller's rights."""
@@ -44,6 +48,7 @@ def endpoint(operation: Operation[Any, Any], service: Service, options: Options,
 
     async def handle(asked: Asked, send: Send) -> None:
         caller = await caller_of(asked, service, right)
+        service.admit(caller, operation)  # before the body: what is wrong with it is nobody's business but theirs
         programs = asked.media_type == PROGRAMS
         chosen = plain if programs else form
         request, single = await chosen.read(asked)

@@ -22,6 +22,7 @@ from everysite.errors import (
     EverysiteError,
     Forbidden,
     NotFound,
+    NotOffered,
     Refused,
     SignInNeeded,
     SiteUnreachable,
@@ -54,6 +55,7 @@ _STATUS: dict[type[BaseException], int] = {
     SignInNeeded: 401,
     Forbidden: 403,
     NotFound: 404,
+    NotOffered: 501,
     Conflict: 409,
     StaleLease: 409,
     CursorLost: 410,
@@ -75,6 +77,7 @@ _STATED = {
 _REASON = _STATED | {
     401: "Unauthorized (sign in first)",
     413: "Too large",
+    501: "Not implemented (contact an administrator)",
     503: "Try again later",
 }
 STATUSES = tuple(sorted({*_STATUS.values()} | {500}))
@@ -112,8 +115,8 @@ def failure(error: Exception, what: str) -> Failure:
 def _headers(error: EverysiteError, status: int) -> Headers:
     if isinstance(error, SiteUnreachable):
         return [(b"retry-after", b"5")]
-    if status == 429:
-        return [(b"retry-after", b"60")]
+    if isinstance(error, TooManyAttempts):
+        return [(b"retry-after", b"%d" % error.wait_s)]
     if status == 503:
         return [(b"retry-after", b"1")]
     if status == 401:

@@ -24,20 +24,49 @@ class Authenticator(Protocol):
     async def authenticate(self, token: str, address: str) -> Caller | None:
         """The caller a token stands for; None: no such or an expired token."""
 
+    def nobody(self, address: str) -> Caller:
+        """Who asks without a token: by name nobody, or whatever this tracker lets everybody be."""
+
 
 async def caller_of(asked: Asked, authenticator: Authenticator, right: Right) -> Caller:
     """Who asks. Raises SignInNeeded without a valid token, unless anyone may; Forbidden for another site's page."""
     token = _header_token(asked)
     if not token:
         token = _cookie_token(asked)
-        if token and asked.scope["method"] not in SAFE_METHODS and _foreign(asked):
+        if token and asked.scope["method"] not in SAFE_METHODS and foreign(asked):
             raise Forbidden("this request was made by a page of another site")
     caller = await authenticator.authenticate(token, asked.address) if token else None
-    if caller is None and right == "anyone":
-        return Caller("", "guest", address=asked.address)
-    if caller is None:
+    if caller is not None:
+        return caller
+    caller = authenticator.nobody(asked.address)
+    if not caller.username and right != "anyone":
         raise SignInNeeded("the token is not valid (any longer); sign in again" if token else "sign in first")
+    if caller.rank == "admin" and right != "anyone":
+        _refuse_pages(asked)
     return caller
+
+
+def _refuse_pages(asked: Asked) -> None:
+    """Where nobody signs in, a page of another site could ask whatever it likes: neither in its own name nor, by giving
+    its name this machine's address, in ours. Raises Forbidden."""
+    if asked.scope["method"] not in SAFE_METHODS and foreign(asked):
+        raise Forbidden("this request was made by a page of another site")
+    host = asked.headers.get(b"host", b"").decode("latin-1").rpartition(":")
+    name = (host[0] if host[2].isdigit() else "".join(host)).strip("[]").lower()
+    if _is_loopback(asked.address) and name != "localhost" and not _is_address(name):
+        raise Forbidden("an open tracker is asked on this machine by its address, like http://127.0.0.1:8090")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(text: str) -> bool:
+    return _is_address(text) and ipaddress.ip_address(text).is_loopback
 
 
 def _header_token(asked: Asked) -> str:
@@ -53,7 +82,7 @@ def _cookie_token(asked: Asked) -> str:
     return ""
 
 
-def _foreign(asked: Asked) -> bool:
+def foreign(asked: Asked) -> bool:
     """Whether a page of another site makes this request. Browsers say so; other programs send neither header."""
     site = asked.headers.get(b"sec-fetch-site")
     if site is not None:

@@ -14,15 +14,21 @@ import msgspec
 
 import everysite
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.care import BACKUP
-from everysite.tracker.contract import FETCH_PATH, OPERATIONS, SEND_PATH
+from everysite.tracker.contract import BACKUP, FETCH_PATH, OPERATIONS, SEND_PATH
 from everysite.tracker.messages import Ids
 from everysite.tracker.operation import Operation
 from everysite.tracker.search_messages import Graph, One
 from everysite.web.bodies import PROGRAMS
 from everysite.web.errors_http import STATUSES
+from everysite.web.openapi_doors import doors, group_of, groups
 
 _ELEMENT = {"type": "object", "description": "An element: `_id` and any keys."}
+_VERSION = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "minLength": 1}},
+    "description": "All keys of the new version.",
+}
 _ID = {"type": "string", "minLength": 1}
 _NULL = {"type": "null"}
 _WORDS = {
@@ -38,6 +44,7 @@ _WORDS = {
     422: "It cannot be done.",
     429: "Too many attempts; see Retry-After.",
     500: "A fault of the tracker; the text has a reference for its log.",
+    501: "This tracker is not set up to do it.",
     503: "Not now; see Retry-After.",
     507: "No room is left for it.",
 }
@@ -58,12 +65,17 @@ def describe() -> Json:
     for operation in OPERATIONS:
         for method, path, entry in _entries(operation):
             paths.setdefault(path, {})[method.lower()] = entry
+    paths |= doors(STATUSES)
     paths[FETCH_PATH] = {"post": _relay("fetch", "Bytes of another site's files, streamed.", _json(_ref(Fetch)), ())}
     paths[BACKUP.path] = {"get": _entry(BACKUP, {}) | {"responses": _downloaded()}}
     paths[SEND_PATH] = {"put": _relay("send", "The bytes somebody waits for.", _bytes(), ("id",))}
+    for path, methods in paths.items():
+        for entry in methods.values():
+            entry["tags"] = [group_of(path)]
     return {
         "openapi": "3.1.0",
         "info": {"title": "everysite", "version": everysite.__version__, "description": _INTRODUCTION},
+        "tags": groups(),
         "paths": paths,
         "components": {"schemas": schemas, "responses": _failures(), "securitySchemes": _SECURITY},
     }
@@ -71,7 +83,8 @@ def describe() -> Json:
 
 _INTRODUCTION = (
     "Bodies are JSON. The forms of existing clients (one object or an array) are application/json; "
-    f"{PROGRAMS.decode()} means the named types below, in the body and in the answer."
+    f"{PROGRAMS.decode()} means the named types below, in the body and in the answer. "
+    "Socket.IO 4 tells of create, update and remove at /socket.io (with the token); the same as a feed: /api/changes."
 )
 _SECURITY = {
     "token": {"type": "http", "scheme": "bearer"},
@@ -85,6 +98,10 @@ def _entries(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
     if operation.shape == "list":
         listed = _entry(operation, {"type": "array", "items": _ELEMENT})
         return [(operation.method, operation.path, _plain(operation) | {"responses": listed["responses"]})]
+    if operation.shape == "version":
+        entry = _entry(operation, _ELEMENT)
+        given = {"parameters": [_parameter("id", _ID, "path")], "requestBody": _json(_VERSION)}
+        return [(operation.method, operation.path, entry | given)]
     if operation.shape == "graph":
         return _graph(operation)
     if operation.shape == "query":
@@ -131,8 +148,10 @@ def _shaped(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
     one = _ID if operation.shape == "ids" else _ELEMENT
     got = _ID if operation.answer is Ids else _ELEMENT
     several = {"type": "array", "items": {"anyOf": [got, _NULL]}}
-    entry = _entry(operation, {"anyOf": [got, several]}, partial=several)
-    body = _json({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}, _ref(operation.request))
+    partial = None if operation.shape == "upsert" else several
+    entry = _entry(operation, {"anyOf": [got, several]}, partial=partial)
+    least = 0 if operation.shape == "upsert" else 1
+    body = _json({"anyOf": [one, {"type": "array", "items": one, "minItems": least}]}, _ref(operation.request))
     found: list[tuple[str, str, Json]] = [(operation.method, operation.path, entry | {"requestBody": body})]
     if operation.shape == "ids" and operation.method == "POST":
         by_path = entry | {"operationId": f"{operation.name}One", "parameters": [_parameter("ids", _ID, "path")]}
@@ -213,9 +232,7 @@ def _parameter(name: str, schema: Json, where: str, required: bool = True) -> Js
 
 
 def _ref(kind: Any) -> Json:
-    return (
-        {"$ref": f"#/components/schemas/{kind.__name__}"} if hasattr(kind, "__struct_fields__") else {"type": "object"}
-    )
+    return {"$ref": f"#/components/schemas/{kind.__name__}"} if hasattr(kind, "__struct_fields__") else _schema(kind)
 
 
 def _schema(kind: Any) -> Json:
