@@ -19,7 +19,7 @@ class One(msgspec.Struct, frozen=True):
     item: Body | None = None
 
 
-class MongoQuery(msgspec.Struct, frozen=True, omit_defaults=True):
+class MongoQuery(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A MongoDB query document with `sort` {key: 1 or -1}, `limit` and `skip` (numbers, also as texts; 0: none); or all of
     it as a JSON text in `queryobj`. Left out: everything."""
 
