@@ -23,7 +23,7 @@ import msgspec
 from everysite import errors
 from everysite.errors import BadRequest, EverysiteError, Refused, SiteUnreachable, Transient
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.contract import FETCH_PATH, SEND_PATH, SIGN_IN
+from everysite.tracker.contract import BACKUP, FETCH_PATH, SEND_PATH, SIGN_IN
 from everysite.tracker.messages import SignedIn, SignIn
 from everysite.tracker.operation import Operation
 
@@ -36,6 +36,7 @@ A = TypeVar("A")
 _PROGRAMS = "application/vnd.everysite+json"
 _CONNECT = 10.0  # s; a tracker that needs longer is not there
 _SILENCE = 60.0  # s without a byte before a stream counts as broken
+_COPYING = 1800.0  # s until the first byte of a backup: the tracker writes it to its disk first
 _KEEP_ALIVE = 30.0  # s; below the tracker's own, so a kept connection is never one that is just being closed
 _AT_ONCE = 100  # connections to one tracker
 _PREFIX = "es1."
@@ -137,6 +138,21 @@ class Client:
         async with self._exchange("PUT", path, frames, None, {"Content-Type": "application/octet-stream"}) as response:
             await response.read()
 
+    async def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """A request in the form of other people's clients: JSON as it is, in and out. 200, 201 or 207 and the answer.
+
+        Raises what `call` raises.
+        """
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        async with self._exchange(method, path, body, self._timeout, headers) as response:
+            return response.status, await response.read()
+
+    async def backup(self) -> AsyncIterator[bytes]:
+        """The bytes of a copy of everything the tracker keeps. Raises Forbidden, Transient when the line breaks."""
+        async with self._exchange(BACKUP.method, BACKUP.path, None, None, {}, _COPYING) as response:
+            async for chunk in response.content.iter_any():
+                yield chunk
+
     @asynccontextmanager
     async def _exchange(
         self,
@@ -145,11 +161,12 @@ class Client:
         body: bytes | AsyncIterator[bytes] | None,
         timeout: float | None,
         headers: dict[str, str],
+        silence: float = _SILENCE,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A request and its successful answer, every other end of it as an error of ours."""
         import aiohttp
 
-        limit = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT, sock_read=None if timeout else _SILENCE)
+        limit = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT, sock_read=None if timeout else silence)
         if self.token:
             headers = headers | {"Authorization": f"Bearer {self.token}"}
         url = self.url + path

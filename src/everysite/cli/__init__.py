@@ -13,25 +13,52 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     import argparse
 
-VERBS: dict[str, tuple[str, str]] = {
-    "up": ("up", "run a tracker, and the agent of the sites on this machine"),
-    "demo": ("demo", "three sites and a real tree, live; verified at the end"),
-    "copy": ("copy", "copy one folder to another: resumable, verified"),
-    "site": ("site", "add, list, show, set, pause, resume or remove a site; its join token"),
-    "publish": ("publish", "announce files so that the other sites get them"),
-    "status": ("status", "how every site stands"),
-    "why": ("why", "why a file is or is not on a site, in one sentence"),
-    "log": ("log", "what happened to a file"),
-    "join": ("join", "make this machine a site of a tracker, and serve it"),
-    "agent": ("agent", "serve a site that was joined before"),
-    "sign-in": ("sign_in", "keep a token for a tracker, so that the other verbs may use it"),
-    "sign-out": ("sign_out", "revoke and forget that token"),
-    "user": ("user", "add, list, set or remove a user"),
-    "token": ("token", "add, list or remove a token for a program"),
-    "config": ("config", "show, set or check the settings of a home"),
-    "version": ("version", "the version of this program"),
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "every day": {
+        "up": ("up", "run a tracker, and the agent of the sites on this machine"),
+        "demo": ("demo", "three sites and a real tree, live; verified at the end"),
+        "copy": ("copy", "copy one folder to another: resumable, verified"),
+        "site": ("site", "add, list, show, set, pause, resume or remove a site; its join token"),
+        "publish": ("publish", "announce files so that the other sites get them"),
+        "status": ("status", "how every site stands"),
+        "why": ("why", "why a file is or is not on a site, in one sentence"),
+        "log": ("log", "what happened to a file"),
+    },
+    "elements (JSON in, JSON out)": {
+        "create": ("element_verbs:create", "make elements"),
+        "read": ("element_verbs:read", "elements by identifier"),
+        "update": ("element_verbs:update", "change keys of elements; null removes one"),
+        "upsert": ("element_verbs:upsert", "change elements, make those that are missing"),
+        "delete": ("element_verbs:delete", "delete elements; their files stay"),
+        "search": ("element_verbs:search", "identifiers of the elements a text query matches"),
+        "search_one": ("element_verbs:search_one", "the first element a text query matches"),
+        "search_mongo": ("element_verbs:search_mongo", "identifiers by a query in the manner of MongoDB"),
+        "graph": ("element_verbs:graph", "elements and all they are linked from, as elements"),
+        "graph_backwards": ("element_verbs:graph_backwards", "identifiers of what leads to elements"),
+        "graph_forwards": ("element_verbs:graph_forwards", "identifiers of where elements lead"),
+        "graph_delete": ("element_verbs:graph_delete", "delete elements and the links from and to them"),
+        "lock": ("element_verbs:lock", "lock elements for yourself"),
+        "unlock": ("element_verbs:unlock", "give your locks back"),
+        "comment": ("element_verbs:comment", "comment on elements"),
+        "version": ("version", "a new version of an element; alone: the version of this program"),
+    },
+    "administration": {
+        "join": ("join", "make this machine a site of a tracker, and serve it"),
+        "agent": ("agent", "serve a site that was joined before"),
+        "sign-in": ("sign_in", "keep a token for a tracker, so that the other verbs may use it"),
+        "sign-out": ("sign_out", "revoke and forget that token"),
+        "user": ("user", "add, list, set or remove a user"),
+        "token": ("token", "add, list or remove a token for a program"),
+        "index": ("index", "add, list or remove keys that searches find fast"),
+        "backup": ("backup", "a copy of everything a running tracker keeps"),
+        "restore": ("restore", "put a backup in the place of what a home keeps"),
+        "check": ("check", "whether what a tracker keeps is sound"),
+        "config": ("config", "show, set or check the settings of a home"),
+    },
 }
-"""verb -> (module of this package, one line for the overview). The module offers `arguments` and `run`."""
+"""group -> verb -> (module of this package, one line for the overview). The module offers `arguments` and `run`; with a
+name behind ':' it offers a table BY_NAME of such verbs."""
+VERBS = {verb: entry for group in GROUPS.values() for verb, entry in group.items()}
 
 
 class Verb(Protocol):
@@ -47,13 +74,14 @@ class Verb(Protocol):
 def overview() -> str:
     """What `everysite --help` prints."""
     width = max(map(len, VERBS))
-    lines = [f"  {verb:<{width}}  {summary}" for verb, (_, summary) in VERBS.items()]
+    lines: list[str] = []
+    for title, verbs in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {verb:<{width}}  {summary}" for verb, (_, summary) in verbs.items())]
     return "\n".join(
         [
             "everysite keeps files and records the same at every site.",
             "",
             "usage: everysite VERB ...",
-            "",
             *lines,
             "",
             "'everysite VERB --help' tells more about a verb. New here? Try 'everysite demo'.",
@@ -70,11 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = ["version"]
     if not words or words[0] in ("-h", "--help"):
         return _show_overview(0 if words else 2)
-    if words[0] not in VERBS:
+    verb = words[0] if words[0] in VERBS else words[0].replace("-", "_")
+    if verb not in VERBS:
         return _unknown(words[0])
     from everysite.cli.outcome import carry_out
 
-    return carry_out(words[0], _module(VERBS[words[0]][0]), VERBS[words[0]][1], words[1:])
+    return carry_out(verb, _module(VERBS[verb][0]), VERBS[verb][1], words[1:])
 
 
 def _show_overview(code: int) -> int:
@@ -95,7 +124,9 @@ def close_output() -> None:
 def _module(name: str) -> Verb:
     import importlib
 
-    return cast(Verb, importlib.import_module(f"everysite.cli.{name}"))
+    module, _, one = name.partition(":")
+    found = importlib.import_module(f"everysite.cli.{module}")
+    return cast(Verb, found.BY_NAME[one] if one else found)
 
 
 def _unknown(word: str) -> int:

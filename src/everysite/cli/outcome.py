@@ -58,7 +58,7 @@ def carry_out(verb: str, module: Verb, summary: str, words: Sequence[str]) -> in
         close_output()
         return FAILED
     except EverysiteError as error:
-        complain(verb, f"{_kind(error)}{error}")
+        complain(verb, explained(error))
         return exit_code(error)
     except OSError as error:
         complain(verb, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
@@ -70,6 +70,6 @@ def complain(verb: str, message: str) -> None:
     print(f"everysite {verb}: {' '.join(message.split())}", file=sys.stderr, flush=True)
 
 
-def _kind(error: EverysiteError) -> str:
-    """Which refusal it is, for those that share an exit code."""
-    return f"{error.code.replace('-', ' ')}: " if exit_code(error) == REFUSED else ""
+def explained(error: EverysiteError) -> str:
+    """The message; refusals, which share an exit code, begin with which one it is."""
+    return f"{error.code.replace('-', ' ')}: {error}" if exit_code(error) == REFUSED else str(error)

@@ -1,6 +1,7 @@
 """everysite publish PATH...: announce files, and wait for them if asked.
 
-Owns: what a PATH on the command line stands for, and the waiting. Must not know: how files travel.
+Owns: what a PATH on the command line stands for, and the waiting. JSON goes the way of the other verbs of elements.
+Must not know: how files travel.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from everysite.cli.element_verbs import BY_NAME
+from everysite.cli.element_words import is_json
 from everysite.cli.outcome import complain
 from everysite.cli.reach import add_options, talk
 
@@ -19,14 +22,20 @@ if TYPE_CHECKING:
     from everysite.client import Client
     from everysite.tracker.messages import SiteInfo, Why
 
+_JSON_FORM = BY_NAME["publish"]
 _ARRIVED = frozenset({"current", "origin", "not wanted"})
 _STUCK = frozenset({"failed", "conflict"})
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """PATH..., --origin, --to, --comment, --priority, --wait."""
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="like /shots/010.exr, or a file in the site's folder")
-    parser.add_argument("--origin", metavar="SITE", required=True, help="where the files are")
+    """PATH..., --origin, --to, --comment, --priority, --wait; or JSON as in the other verbs of elements."""
+    parser.add_argument(
+        "words",
+        metavar="PATH",
+        nargs="*",
+        help="like /shots/010.exr, or a file in the site's folder; or JSON objects ('-': from standard input)",
+    )
+    parser.add_argument("--origin", metavar="SITE", help="where the files are (JSON says it itself)")
     parser.add_argument("--changed", action="store_true", help="they are tracked already and have new content")
     parser.add_argument("--comment", metavar="TEXT", default="", help="kept with the files")
     parser.add_argument("--priority", metavar="N", type=int, help="higher goes first (default 0)")
@@ -35,6 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="S", type=float, help="with --wait: give up after so many seconds (exit 1)"
     )
+    _JSON_FORM.options(parser)
+    parser.set_defaults(wrong=parser.error)
     add_options(parser)
 
 
@@ -42,11 +53,29 @@ def run(args: argparse.Namespace) -> int:
     """Publish, say which were tracked already, wait."""
     from everysite.errors import BadRequest
 
+    if _is_json_form(args):
+        return _JSON_FORM.run(args)
+    if not args.words:
+        args.wrong("give a PATH, or JSON objects")
+    if args.origin is None:
+        args.wrong("give --origin SITE, where the files are")
     if args.changed and (args.to or args.priority is not None):
         raise BadRequest("--changed says that there is new content; where a file goes is changed by its own keys")
     if args.timeout is not None and not args.wait:
         raise BadRequest("--timeout is for --wait; give both or none")
     return talk(args, lambda client: _publish(client, args))
+
+
+def _is_json_form(args: argparse.Namespace) -> bool:
+    """With --origin every word is a path; a file may be called '{a}.exr'."""
+    if args.origin is not None and args.file is None and not args.lines:
+        return False
+    named = args.file is not None or args.lines or args.words == ["-"]
+    if not named and not (args.words and all(is_json(word) for word in args.words)):
+        return False
+    if args.origin or args.to or args.comment or args.changed or args.wait or args.priority is not None:
+        args.wrong("JSON says origin, comment and priority itself, and does not wait; leave these options out")
+    return True
 
 
 async def _publish(client: Client, args: argparse.Namespace) -> int:
@@ -57,7 +86,7 @@ async def _publish(client: Client, args: argparse.Namespace) -> int:
     origin = await client.call(SITE, Named(args.origin))
     for site in args.to:
         await client.call(SITE, Named(site))  # NotFound before anything is written
-    keys = [path_of(path, origin) for path in args.paths]
+    keys = [path_of(path, origin) for path in args.words]
     if args.changed:
         items = (await client.call(UPDATE, Items([_news(key, args) for key in keys]))).items
         hint = "is not tracked yet; leave --changed out to publish it"

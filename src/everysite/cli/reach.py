@@ -84,6 +84,13 @@ def find(args: argparse.Namespace) -> Place:
     raise SignInNeeded(f"no token for {url}; type: everysite sign-in {url}")
 
 
+def runs(args: argparse.Namespace) -> bool:
+    """Whether a tracker is meant that (as far as one can tell) runs: a named one, or that of the home."""
+    if args.tracker or (os.environ.get("EVERYSITE_TRACKER") and not args.home):
+        return True
+    return _running_here(args.home) is not None
+
+
 def check_url(text: str) -> str:
     """A tracker's address without a '/' at the end. Raises BadRequest."""
     try:
@@ -96,27 +103,27 @@ def check_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def talk(args: argparse.Namespace, work: Callable[[Client], Awaitable[T]]) -> T:
-    """Carry out `work` with a client of the tracker that is meant."""
+def talk(args: argparse.Namespace, work: Callable[[Client], Awaitable[T]], timeout: float = 60.0) -> T:
+    """Carry out `work` with a client of the tracker that is meant; `timeout` s for one answer."""
     place = find(args)
 
     async def within() -> T:
-        async with connect(place) as client:
+        async with connect(place, timeout) as client:
             return await work(client)
 
     return asyncio.run(within())
 
 
-def ask(args: argparse.Namespace, operation: Operation[R, A], request: R) -> A:
+def ask(args: argparse.Namespace, operation: Operation[R, A], request: R, timeout: float = 60.0) -> A:
     """One call."""
-    return talk(args, lambda client: client.call(operation, request))
+    return talk(args, lambda client: client.call(operation, request), timeout)
 
 
-def connect(place: Place) -> Client:
+def connect(place: Place, timeout: float = 60.0) -> Client:
     """A client, to be used with `async with`."""
     from everysite.client import Client
 
-    return Client(place.url, place.token, place.fingerprint)
+    return Client(place.url, place.token, place.fingerprint, timeout)
 
 
 def _home(option: str | None) -> Path:

@@ -33,6 +33,7 @@ def restore(source: BinaryIO, shown: str, target: str, kept: str, epoch: str) ->
     """
     stage = f"{target}.restoring"
     _sweep(stage)
+    _sweep_twins(target)
     try:
         _receive(source, stage)
         _prepare(stage, shown, epoch)
@@ -54,6 +55,14 @@ def _sweep(stage: str) -> None:
     for end in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(stage + end)
+
+
+def _sweep_twins(target: str) -> None:
+    """Second names of the database itself, which a restore that was killed gave it and took no further."""
+    folder, name = os.path.split(target)
+    for entry in os.scandir(folder) if os.path.exists(target) else ():
+        if entry.name.startswith(f"{name}.before") and entry.is_file() and os.path.samefile(entry.path, target):
+            os.unlink(entry.path)
 
 
 def _receive(source: BinaryIO, stage: str) -> None:

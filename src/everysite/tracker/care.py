@@ -2,8 +2,6 @@
 
 Owns: what may be copied by whom, how many copies there are at once, and where they lie.
 Must not know: HTTP, the engine behind the index.
-
-BACKUP is no part of the table in `contract.py`: its answer is a file, which the door sends and removes.
 """
 
 from __future__ import annotations
@@ -18,12 +16,11 @@ from typing import Any
 
 from everysite.errors import Forbidden, SiteUnreachable, TargetFull, Transient
 from everysite.tracker.care_messages import Copied, Verdict
-from everysite.tracker.contract import INTEGRITY
+from everysite.tracker.contract import BACKUP, INTEGRITY
 from everysite.tracker.core import Core
 from everysite.tracker.messages import Nothing
 from everysite.tracker.operation import Caller, Operation
 
-BACKUP = Operation("backup", "GET", "/api/backup", Nothing, Copied, "admin", "A copy of everything, as a file.")
 _AT_ONCE = 2  # each needs the room of the whole index until it is fetched
 _MARK = ".everysite-backup-"
 

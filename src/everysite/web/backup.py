@@ -15,8 +15,8 @@ from typing import BinaryIO
 from starlette.types import Send
 
 from everysite.errors import EverysiteError
-from everysite.tracker.care import BACKUP
 from everysite.tracker.care_messages import Copied
+from everysite.tracker.contract import BACKUP
 from everysite.tracker.messages import Nothing
 from everysite.web import answer
 from everysite.web.attention import Attention
