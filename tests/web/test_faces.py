@@ -19,7 +19,7 @@ from everysite.tracker.contract import OPERATIONS
 from everysite.web.answer import answer
 from everysite.web.app import create_app
 from everysite.web.attention import Attention
-from everysite.web.faces import Face, api, enabled, overlaps
+from everysite.web.faces import Face, api, enabled, entrance, overlaps
 from everysite.web.openapi import describe
 from everysite.web.options import Options
 from everysite.web.request import Asked
@@ -37,7 +37,7 @@ async def nothing(asked: Asked, send: Send) -> None:
 def faces() -> list[Face]:
     """Every face there is; new ones are added here."""
     stub = Stub()
-    return [api(stub, stub.broker, Options(), Attention())]
+    return [api(stub, stub.broker, Options(), Attention()), entrance(stub, Options())]
 
 
 def test_no_two_faces_claim_the_same_request() -> None:
@@ -46,7 +46,7 @@ def test_no_two_faces_claim_the_same_request() -> None:
 
 def test_every_route_of_a_face_lies_below_its_prefix() -> None:
     for face in faces():
-        assert not [route for route in face.routes if not route.template.startswith(face.prefix + "/")]
+        assert not [route for route in face.routes if not (route.template + "/").startswith(face.prefix + "/")]
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_overlaps_are_found(one: str, two: str, both: bool) -> None:
     first, second = Route("GET", one, nothing), Route("GET", two, nothing)
     assert first.overlaps(second) == second.overlaps(first) == both
     assert not first.overlaps(replace(second, method="PUT"))
-    [face] = faces()
+    face, _ = faces()
     pair = [replace(face, routes=(first,)), replace(face, name="other", routes=(second,))]
     assert bool(overlaps(pair)) == both
 
 
 def test_a_face_can_be_switched_off() -> None:
-    assert enabled(faces(), frozenset({"api"})) == []
-    with pytest.raises(BadRequest, match="there is no face 'apo'; the faces are api"):
+    assert [face.name for face in enabled(faces(), frozenset({"api"}))] == ["pages"]
+    with pytest.raises(BadRequest, match="there is no face 'apo'; the faces are api, pages"):
         enabled(faces(), frozenset({"apo"}))
     create_app(Stub(), Options(faces_off=frozenset({"api"})))
 

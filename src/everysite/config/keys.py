@@ -49,11 +49,24 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["seed", "array"],
         Meta(description="What comment answers: an object for one parent, or always an array."),
     ] = "seed"
+    id_pattern: Annotated[
+        str, Meta(description="Text in a new element's _id that a ULID takes the place of; empty: none.")
+    ] = "{#}"
     enforce_locks: Annotated[bool, Meta(description="A lock keeps other users from changing the element (409).")] = (
         False
     )
-    author_mode: Annotated[bool, Meta(description="Users change and delete only what they are the author of.")] = False
-    open_mode: Annotated[bool, Meta(description="Reading needs no sign-in.")] = False
+    author_mode: Annotated[
+        bool, Meta(description="All but admins see only what they are an author of; class user may change that.")
+    ] = False
+    open_mode: Annotated[
+        bool, Meta(description="Nobody signs in and everybody is admin; on loopback and without a proxy only.")
+    ] = False
+    open_mode_anywhere: Annotated[
+        bool, Meta(description="Open mode on any address: whoever reaches it may do everything.")
+    ] = False
+    requests_per_minute: Annotated[
+        int, Meta(ge=0, description="Requests an address has a minute, agents' too; more is answered 429; 0: no limit.")
+    ] = 0
     lone_words: Annotated[
         Literal["contains", "ignored"],
         Meta(description="What a word without a key in a search does: look in identifiers, or nothing."),
@@ -65,6 +78,9 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         20_000
     )
     max_batch: Annotated[Count, Meta(description="Elements one request may name; more is answered 413.")] = 10_000
+    origins: Annotated[
+        tuple[str, ...], Meta(description="Other sites, like https://tools.example, whose pages may ask with a token.")
+    ] = ()
     file_root: Annotated[
         str, Meta(description="Folder of the files behind /api/file and /api/upload, below the home; empty: none.")
     ] = ""
@@ -74,12 +90,31 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sign-in."""
 
+    required: Annotated[
+        bool, Meta(description="Everything needs a sign-in; false: who shows no token is a guest, who reads.")
+    ] = True
     token_life: Annotated[
         Life, Meta(description="How long a token is good: 30m, 2h, 7d, a number of ms; 0: always.")
     ] = "1d"
     sign_in_per_minute: Annotated[
-        int, Meta(ge=0, description="Failed sign-ins an address has a minute before it must wait; 0: no limit.")
+        int, Meta(ge=0, description="Failed sign-ins an account has a minute, and an address three times; 0: no limit.")
     ] = 20
+
+
+class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where mail is handed over, for lost passwords; without a host none is sent."""
+
+    host: Annotated[
+        str, Meta(description="Mail server (SMTP); empty: no mail, and nobody gets a new password by it.")
+    ] = ""
+    port: Annotated[Port, Meta(description="Its port; usually 587 with starttls, 465 with tls.")] = 587
+    security: Annotated[
+        Literal["starttls", "tls", "none"], Meta(description="How the line to it is encrypted; none: not at all.")
+    ] = "starttls"
+    user: Annotated[str, Meta(description="Name to sign in with there; empty: without.")] = ""
+    password_file: Annotated[str, Meta(description="File with the password for it, below the home folder.")] = ""
+    sender: Annotated[str, Meta(description="Address the mail comes from, like everysite@studio.example.")] = ""
+    url: Annotated[str, Meta(description="The tracker's address as people know it, for the way back.")] = ""
 
 
 class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     api: Api = Api()
     access: Access = Access()
+    mail: Mail = Mail()
     agent: Agent = Agent()
     index: Index = Index()
 
@@ -124,6 +160,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": Server,
     "api": Api,
     "access": Access,
+    "mail": Mail,
     "agent": Agent,
     "index": Index,
 }

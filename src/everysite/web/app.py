@@ -14,15 +14,18 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from everysite.errors import NotFound
+from everysite.errors import NotFound, TooManyAttempts
+from everysite.tracker.buckets import Buckets
+from everysite.tracker.core import wall_clock
 from everysite.tracker.relay import Broker
 from everysite.web.answer import answer
 from everysite.web.attention import Attention
 from everysite.web.endpoint import Service
 from everysite.web.errors_http import failure, form
-from everysite.web.faces import Face, api, enabled
+from everysite.web.faces import Face, api, enabled, entrance
 from everysite.web.identity import proxied
 from everysite.web.options import DEFAULTS, Options
+from everysite.web.origins import crossing, tell_methods
 from everysite.web.request import Asked, Gone
 from everysite.web.routing import Route, Router
 from everysite.web.sockets import refusing
@@ -45,7 +48,8 @@ def create_app(
 ) -> App:
     """The ASGI application over a tracker. `pages` are Starlette routes for all that no face claims."""
     attention = Attention()
-    faces = enabled([api(service, service.broker, options, attention)], options.faces_off)
+    served = [api(service, service.broker, options, attention), entrance(service, options)]
+    faces = enabled(served, options.faces_off)
     return App(faces, options, attention, Starlette(routes=list(pages), lifespan=lifespan))
 
 
@@ -58,7 +62,9 @@ class App:
         self._face_of = {id(route): face for face in faces for route in face.routes}
         self._router = Router([route for face in faces for route in face.routes])
         self._base = options.base_path.rstrip("/").encode()
+        self._origins = frozenset(origin.encode() for origin in options.origins)
         self._believe = proxied(options.proxies) if options.proxies else None
+        self._pace = Buckets(options.requests_per_minute)
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,8 +75,15 @@ class App:
             await self._rest(scope, receive, send)
             return
         asked = self._asked(scope, receive)
+        send = crossing(asked, self._origins, send)
         route: Route | None = None
         try:
+            if wait := self._pace.take(asked.address, wall_clock()):
+                seconds = -(-wait // 1000)
+                raise TooManyAttempts(f"too many requests from this address; try again in {seconds} s", seconds)
+            if asked.method == "OPTIONS":
+                await tell_methods(asked, self._router.allowed(asked.path), send)
+                return
             route = self._router.find(asked)
             if route is not None:
                 await route.handler(asked, send)
@@ -113,7 +126,7 @@ class App:
     def _face_at(self, path: bytes) -> Face | None:
         for face in self._faces:
             prefix = face.prefix.encode()
-            if path == prefix or path.startswith(prefix + b"/"):
+            if prefix and (path == prefix or path.startswith(prefix + b"/")):
                 return face
         return None
 

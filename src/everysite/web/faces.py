@@ -21,7 +21,9 @@ from everysite.web.answer import answer
 from everysite.web.attention import Attention
 from everysite.web.backup import Backup
 from everysite.web.endpoint import Service, endpoint
+from everysite.web.entrance import Entrance
 from everysite.web.errors_http import Failure, Headers, form, verb
+from everysite.web.explorer import Explorer
 from everysite.web.feed import FeedDoors
 from everysite.web.files import Files
 from everysite.web.openapi import document
@@ -55,8 +57,14 @@ def api(service: Service, broker: Broker, options: Options, attention: Attention
         *Files(service, options, attention).routes(),
         *Backup(service, attention).routes(),
         Route("GET", "/api/openapi.json", _describe, "openapi"),
+        *Explorer(options).routes(),
     ]
     return Face("api", "/api", "token", tuple(routes), _refuse)
+
+
+def entrance(service: Service, options: Options) -> Face:
+    """The few pages outside every other face."""
+    return Face("pages", "", "cookie", Entrance(service, options).routes(), _refuse)
 
 
 def addresses(operation: Operation[Any, Any]) -> list[tuple[str, str]]:
@@ -64,6 +72,8 @@ def addresses(operation: Operation[Any, Any]) -> list[tuple[str, str]]:
     if operation.shape == "query":
         path = operation.path.removesuffix("/{query}")
         return [("GET", path + "/{*query}"), ("POST", path)]
+    if operation.shape == "version":
+        return [(operation.method, operation.path.replace("{id}", "{*id}"))]
     if operation.shape in ("ids", "graph") and operation.method == "POST":
         return [("POST", operation.path), ("GET", operation.path + "/{*ids}")]
     return [(operation.method, operation.path)]

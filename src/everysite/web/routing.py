@@ -25,12 +25,13 @@ _PARAMETER = re.compile(r"\{(\*?)(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and a template of paths. `what` names it in errors."""
+    """A method and a template of paths. `what` names it in errors; `lone`: with other methods there is nothing (404)."""
 
     method: str
     template: str
     handler: Handler
     what: str = ""
+    lone: bool = False
 
     @property
     def pattern(self) -> re.Pattern[bytes]:
@@ -100,7 +101,8 @@ class Router:
                 asked.what = route.what
                 raise NotFound("")  # existing clients expect it for GET /api/read
         allowed = self.allowed(asked.path)
-        if allowed:
+        lone = self._exact.get(("GET", asked.path))
+        if allowed and not (lone and lone.lone):
             raise WrongMethod(f"the method has to be {' or '.join(allowed)} here", allowed)
 
     def allowed(self, path: bytes) -> tuple[str, ...]:
