@@ -54,7 +54,7 @@ OUTSIDE = {
     "index": "msgspec apsw re2",
     "stores": "msgspec blake3",
     "records": "msgspec blake3",
-    "tracker": "msgspec argon2 blake3",
+    "tracker": "msgspec argon2 blake3 ulid",
     "client": "msgspec aiohttp",
     "observe": "msgspec blake3 pathspec",
     "transfer": "msgspec blake3",

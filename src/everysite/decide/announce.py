@@ -66,6 +66,8 @@ class _Case(msgspec.Struct, frozen=True):
     globals: Globals
     now: int
     first_scan: bool
+    locked: str = ""
+    before_locked: str = ""
 
     @property
     def announces(self) -> bool:
@@ -85,13 +87,16 @@ def receive(
     first_scan: bool = False,
     before: Element | None = None,
     before_replica: Replica | None = None,
+    locked: str = "",
+    before_locked: str = "",
 ) -> Outcome:
     """The effect of one finding. `element`, `replica` (of the announcing site) and `tombstone` are those of `seen.key`;
-    `before` and `before_replica` those of `seen.was`. `now` is ms since 1970.
+    `before` and `before_replica` those of `seen.was`. `now` is ms since 1970. `locked` and `before_locked`: whose lock on
+    the element (on `before`) binds this site: what changes there meanwhile is shown as a conflict and waits.
 
     Received twice, a finding changes nothing the second time.
     """
-    case = _Case(seen, element, replica, tombstone, site, mapping, globals, now, first_scan)
+    case = _Case(seen, element, replica, tombstone, site, mapping, globals, now, first_scan, locked, before_locked)
     if seen.was and seen.was != seen.key and seen.content is not None:
         return _moved(case, seen.content, before, before_replica)
     if seen.content is None:
@@ -228,6 +233,8 @@ def _differs(case: _Case, element: Element, content: Content) -> Outcome:
         return _conflict(case, element, content)
     if not case.announces:
         return _no(f"{name} only receives", later=True)
+    if case.locked:
+        return _conflict(case, element, content)
     return _modified(case, element, content, f"modified at {name}")
 
 
@@ -252,9 +259,10 @@ def _conflict(case: _Case, element: Element, content: Content) -> Outcome:
         return Outcome("conflict", "the same conflict is known")
     if row.synced and row.seen == content.digest and not row.deleted:
         return Outcome("known", "it is an older content that was brought there")
-    history = f"changed at {case.site.name}, which is not its origin"
+    why = f"while {case.locked} has it locked" if _at_origin(case, element) else "which is not its origin"
+    history = f"changed at {case.site.name}, {why}"
     replica = replace(row, modified=case.now, seen=content.digest, deleted=0)
-    return Outcome("conflict", "it changed where it does not come from", replica=replica, history=history, replan=True)
+    return Outcome("conflict", f"it changed at {case.site.name}, {why}", replica=replica, history=history, replan=True)
 
 
 def _gone(case: _Case) -> Outcome:
@@ -267,7 +275,7 @@ def _gone(case: _Case) -> Outcome:
     if row.deleted or not (origin or row.synced or row.modified):
         return _no(f"nothing is known to be at {name}")
     replica = replace(row, deleted=case.now, modified=0, seen=b"", syncing=0, at="")
-    spreads = origin and case.announces and case.mapping.policy.propagate_deletes
+    spreads = origin and case.announces and case.mapping.policy.propagate_deletes and not case.locked
     changed = replace(element, body=element.body | {GONE: case.now}) if spreads else None
     reason = "it is gone at its origin" if origin else f"it is gone at {name}, other sites keep it"
     return Outcome("deleted", reason, changed, replica, history=f"gone at {name}", replan=True)
@@ -281,7 +289,7 @@ def _moved(case: _Case, content: Content, before: Element | None, row: Replica |
     if before is None or case.element is not None or not _renames(case, content, before, row):
         apart = receive(
             replace(case.seen, was=""), case.element, case.replica, case.tombstone,
-            case.site, case.mapping, case.globals, case.now, case.first_scan,
+            case.site, case.mapping, case.globals, case.now, case.first_scan, locked=case.locked,
         )  # fmt: skip
         return replace(apart, follow=(Seen(case.seen.was, kind=case.seen.kind),))
     moved = replace(before, key=case.seen.key, body=before.body | {"renamed_from": before.key})
@@ -300,6 +308,6 @@ def _renames(case: _Case, content: Content, before: Element, row: Replica | None
     policy = case.mapping.policy
     if not (case.announces and policy.enable_discovery and policy.enable_discovery_deleted_files):
         return False
-    if row is not None and (row.modified or row.deleted):
+    if case.before_locked or (row is not None and (row.modified or row.deleted)):
         return False
     return _at_origin(case, before) or (before.content is not None and same(before.content, content))

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from everysite.decide.targets import is_origin, priority, wanted
 from everysite.model.element import Element
-from everysite.model.path import below
+from everysite.model.path import below, is_path
 from everysite.model.replica import Replica
 from everysite.model.site import Globals, Mapping, Site
 from everysite.model.task import Wish
@@ -113,7 +113,7 @@ def plan_inspect(element: Element, mapping: Mapping, run_at: int = 0) -> Wish | 
     """Wish that the origin look at a file whose content is not known yet. `mapping` is one of the origin's."""
     if not element.is_file or element.content is not None or not element.origin:
         return None
-    if mapping.site != element.origin or not below(element.key, mapping.prefix):
+    if mapping.site != element.origin or not below(element.key, mapping.prefix) or not is_path(element.key):
         return None
     return Wish(
         mapping=mapping.id,

@@ -88,6 +88,14 @@ def check_id(key: str) -> str:
     return key
 
 
+def is_path(key: str) -> bool:
+    """Whether an `_id` can be the path of a file at a site. Other identifiers may begin with '/' all the same."""
+    try:
+        return check_id(key) == key
+    except PathRefused:
+        return False
+
+
 def below(key: str, prefix: str) -> bool:
     """Whether a path lies in the part of the namespace that `prefix` (ending with '/') stands for."""
     return key.startswith(prefix) and key != prefix

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from everysite.decide.announce import Outcome, Seen, agrees, left_behind, receive
 from everysite.decide.elements import stamped
+from everysite.decide.locks import holder, works_at
 from everysite.errors import EverysiteError, PathRefused
 from everysite.index.contract import Event, Transaction
-from everysite.model.element import Element, Tombstone
+from everysite.model.element import Body, Element, Tombstone
 from everysite.model.path import below, check_id
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
@@ -24,6 +25,7 @@ from everysite.tracker.core import Core, held_mapping
 from everysite.tracker.folders import move_folder
 from everysite.tracker.operation import Caller
 from everysite.tracker.planning import Planner
+from everysite.tracker.users import find_user
 
 _STEP = 250  # findings in one bulk step: about 10 ms
 _SMALL = 50  # up to here a batch is somebody's work, not a scan
@@ -49,7 +51,9 @@ class AnnounceVerb:
             step = files[at : at + _STEP]
             now = self._core.clock()
             batch = await self._core.index.run(
-                lambda tx, step=step, now=now: _announce(tx, caller, asked, step, now),  # type: ignore[misc]
+                lambda tx, step=step, now=now: _announce(  # type: ignore[misc]
+                    tx, caller, asked, step, now, self._core.limits.enforce_locks
+                ),
                 lane,  # type: ignore[arg-type]
             )
             counts += batch.counts
@@ -65,7 +69,11 @@ def _is_folder_move(item: SeenItem) -> bool:
 class Batch:
     """One step of an announcement inside its unit of work."""
 
-    def __init__(self, tx: Transaction, site: Site, mapping: Mapping, now: int, first: bool) -> None:
+    def __init__(
+        self, tx: Transaction, site: Site, mapping: Mapping, now: int, first: bool, locks_bind: bool = False
+    ) -> None:
+        self._locks_bind = locks_bind
+        self._users: dict[str, Body | None] = {}
         self.tx, self.site, self.mapping, self.now, self.first = tx, site, mapping, now, first
         self.planner = Planner(tx)
         self.version = tx.stamp(now)
@@ -97,6 +105,7 @@ class Batch:
             outcome = receive(
                 finding, element, own.get(element.id) if element else None, stones.get(finding.key), self.site,
                 self.mapping, self.planner.globals, self.now, self.first, before, own.get(before.id) if before else None,
+                self._locked(element), self._locked(before),
             )  # fmt: skip
             outcomes.append((finding, outcome))
             if counting:
@@ -105,6 +114,14 @@ class Batch:
                 self.refused[finding.key] = outcome.reason
         self._store(outcomes, elements, replicas)
         return [f for _, o in outcomes for f in o.follow]
+
+    def _locked(self, element: Element | None) -> str:
+        """Who keeps this site from changing a file: the holder of its lock, unless they work here. '' nobody."""
+        who = holder(element.body) if element is not None and self._locks_bind else ""
+        if who and who not in self._users:
+            user = find_user(self.tx, self.tx.access.account(who))
+            self._users[who] = user.body if user else None
+        return "" if not who or works_at(self._users[who], self.site.name) else who
 
     def _store(
         self, outcomes: list[tuple[Seen, Outcome]], elements: dict[str, Element], replicas: dict[int, list[Replica]]
@@ -175,9 +192,11 @@ def _apart(findings: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
     return now, later
 
 
-def _announce(tx: Transaction, caller: Caller, asked: Announce, items: Sequence[SeenItem], now: int) -> Batch:
+def _announce(
+    tx: Transaction, caller: Caller, asked: Announce, items: Sequence[SeenItem], now: int, locks_bind: bool
+) -> Batch:
     mapping, site = held_mapping(tx, caller, asked.mapping, asked.epoch, now)
-    batch = Batch(tx, site, mapping, now, asked.first)
+    batch = Batch(tx, site, mapping, now, asked.first, locks_bind)
     findings = []
     for item in items:
         try:

@@ -100,7 +100,9 @@ def _op(
 
 
 HEALTH = _op("health", "GET /api/health", Nothing, Health, "anyone", "Whether requests are served.", hot=True)
-SIGN_IN = _op("signIn", "POST /api/signIn", SignIn, SignedIn, "anyone", "A token for a user name and password.")
+SIGN_IN = _op(
+    "signIn", "POST /api/signIn", SignIn, SignedIn, "anyone", "A token for a user name and password.", "signIn"
+)
 SIGN_OUT = _op("signOut", "POST /api/signOut", Nothing, Nothing, "guest", "Revoke the token of this request.")
 VERIFY = _op("verify", "GET /api/verify", Nothing, dict[str, Any], "guest", "The element of the signed-in user.")
 USERS = _op("users", "GET /api/users", Nothing, Users, "admin", "All users.")

@@ -1,134 +1,126 @@
-"""Elements: publish, read, update, delete, search.
+"""The verbs of elements: create, read, update, upsert, delete, publish, comment, version, lock, unlock.
 
-Owns: what these verbs do to documents and what follows for the files they stand for.
-Must not know: HTTP shapes, agents.
+Owns: each request as one unit of work, and what starts when it is durable. Must not know: HTTP, what a verb stores.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import TypeVar
 
-from everysite.decide.elements import clean, publish_problem, unfold
-from everysite.errors import BadRequest, Forbidden
-from everysite.index.contract import Event, Transaction
-from everysite.model.element import Body, Element, Tombstone
-from everysite.model.path import check_id
-from everysite.model.site import check_site_name
+from everysite.index.contract import Transaction
+from everysite.model.element import Body
+from everysite.tracker import comments, locks, publish, update, versions
+from everysite.tracker.access import Access
 from everysite.tracker.core import Core
-from everysite.tracker.messages import Ids, Items, Published
+from everysite.tracker.create import create
+from everysite.tracker.identifiers import Keyed, identifier, keyed, newly_keyed
+from everysite.tracker.messages import Ids, Items, NewVersion, Published, Upserted
 from everysite.tracker.operation import Caller
-from everysite.tracker.planning import Planner
-from everysite.tracker.settings import GLOBALS_KEY
-from everysite.tracker.sites import SiteVerbs, is_site
-from everysite.tracker.states import compose, take_apart
-from everysite.tracker.update import Update, identifier, writes_as
+from everysite.tracker.remove import remove, remove_with_links
+from everysite.tracker.sight import sight
+from everysite.tracker.sites import SiteVerbs
+from everysite.tracker.special import new_id
+from everysite.tracker.states import compose
+from everysite.tracker.upsert import upsert
+from everysite.tracker.users import UserElements
+from everysite.tracker.writing import Writing
+
+T = TypeVar("T")
 
 
 class ElementVerbs:
-    """The verbs of elements. Each request is one unit of work with a result per item."""
+    """Each request is one unit of work with a result per item: None for what is missing or refused.
 
-    def __init__(self, core: Core, sites: SiteVerbs) -> None:
-        self._core = core
-        self._sites = sites
+    All raise BadRequest, Forbidden, TooLarge with nothing stored; Conflict where the verb's own module says so.
+    """
 
-    async def publish(self, caller: Caller, asked: Items) -> Published:
-        """Raises BadRequest when any item is wrong (nothing is stored then)."""
-        items = _unfold(asked.items)
-        self._core.cap(len(items), "elements")
-        for item in items:
-            if problem := publish_problem(item):
-                raise BadRequest(problem)
-            check_site_name(item["origin"])
-        now = self._core.clock()
-        published, woken = await self._core.index.run(lambda tx: _publish(tx, caller, items, now))
-        self._core.wakes.wake(woken)
-        return published
+    def __init__(self, core: Core, sites: SiteVerbs, access: Access, users: UserElements) -> None:
+        self._core, self._sites, self._access, self._users = core, sites, access, users
 
     async def read(self, caller: Caller, asked: Ids) -> Items:
-        self._core.cap(len(asked.ids), "identifiers")
-        return Items(await self._core.index.read(lambda tx: compose(tx, tx.elements.get(_ids(asked)))))
+        keys = self._keys(asked)
+        view = sight(caller, self._core.limits)
+
+        def unit(tx: Transaction) -> list[Body | None]:
+            found = tx.elements.get(keys)
+            return compose(tx, [e if e is not None and view.sees(e) else None for e in found])
+
+        return Items(await self._core.index.read(unit))
+
+    async def create(self, caller: Caller, asked: Items) -> Items:
+        items, kept = await self._users.take_passwords(caller, self._new(caller, asked))
+        return Items(await self._write(caller, lambda writing: create(writing, items), kept))
+
+    async def upsert(self, caller: Caller, asked: Items) -> Upserted:
+        items, kept = await self._users.take_passwords(caller, self._new(caller, asked, null_text=True))
+        return await self._write(caller, lambda writing: upsert(writing, items), kept)
 
     async def update(self, caller: Caller, asked: Items) -> Items:
-        """Raises BadRequest, Forbidden, Conflict (nothing is stored then). A missing element is None in its place."""
-        items = _unfold(asked.items)
-        self._core.cap(len(items), "elements")
-        now = self._core.clock()
-        change = await self._core.index.run(lambda tx: Update(tx, caller, now).apply(items))
-        self._core.wakes.wake(change.planner.woken)
-        if change.revision:
-            self._core.reconfigured(change.revision)
-            await self._sites.plan_all()
-        return Items(change.answer)
+        asked_for = self._capped(list(keyed(asked.items)))
+        update.check(asked_for)
+        items, kept = await self._users.take_passwords(caller, asked_for)
+        return Items(await self._write(caller, lambda writing: update.update(writing, items), kept))
 
     async def delete(self, caller: Caller, asked: Ids) -> Ids:
-        """The elements go, the files stay; tombstones keep scans from publishing them again."""
+        keys = self._keys(asked)
+        return Ids(await self._write(caller, lambda writing: remove(writing, keys)))
+
+    async def graph_delete(self, caller: Caller, asked: Ids) -> Ids:
+        keys = self._keys(asked)
+        return Ids(await self._write(caller, lambda writing: remove_with_links(writing, keys)))
+
+    async def publish(self, caller: Caller, asked: Items) -> Published:
+        publish.check(asked.items)
+        items = self._capped(list(keyed(asked.items)))
+        return await self._write(caller, lambda writing: publish.publish(writing, items))
+
+    async def comment(self, caller: Caller, asked: Items) -> Items:
+        items = self._capped(comments.on_parents(asked.items))
+        return Items(await self._write(caller, lambda writing: comments.comment(writing, items)))
+
+    async def version(self, caller: Caller, asked: NewVersion) -> Body:
+        versions.check(asked.keys)
+        key = identifier(asked.id)
+        return await self._write(caller, lambda writing: versions.version(writing, key, asked.keys))
+
+    async def lock(self, caller: Caller, asked: Ids) -> Items:
+        keys = self._keys(asked)
+        return Items(await self._write(caller, lambda writing: locks.lock(writing, keys)))
+
+    async def unlock(self, caller: Caller, asked: Ids) -> Items:
+        keys = self._keys(asked)
+        return Items(await self._write(caller, lambda writing: locks.unlock(writing, keys)))
+
+    def _keys(self, asked: Ids) -> list[str]:
         self._core.cap(len(asked.ids), "identifiers")
-        now = self._core.clock()
-        return Ids(await self._core.index.run(lambda tx: _delete(tx, caller, _ids(asked), now)))
+        return [identifier(key) for key in asked.ids]
 
+    def _new(self, caller: Caller, asked: Items, null_text: bool = False) -> list[Keyed]:
+        make = new_id if caller.administers else None
+        return self._capped(list(newly_keyed(asked.items, self._core.limits.id_pattern, make, null_text)))
 
-def _ids(asked: Ids) -> list[str]:
-    return [identifier(key) for key in asked.ids]
+    def _capped(self, items: list[Keyed]) -> list[Keyed]:
+        self._core.cap(len(items), "elements")
+        return items
 
+    async def _write(self, caller: Caller, verb: Callable[[Writing], T], kept: dict[str, str] | None = None) -> T:
+        """Carry a verb out in one unit, then start what follows: work at sites, events, a new configuration."""
+        core, now = self._core, self._core.clock()
 
-def _unfold(items: Sequence[Body | None]) -> list[Body]:
-    """One item an identifier: an array as `_id` stands for that many elements with the same keys."""
-    unfolded: list[Body] = []
-    for item in items:
-        if not isinstance(item, dict):
-            raise BadRequest(f"{item!r} is no element; send objects with an _id")
-        unfolded += unfold(item)
-    return unfolded
+        def unit(tx: Transaction) -> tuple[Writing, T]:
+            writing = Writing(tx, caller, now, core.limits, self._users, kept)
+            return writing, verb(writing)
 
-
-def _publish(tx: Transaction, caller: Caller, items: Sequence[Body], now: int) -> tuple[Published, set[int]]:
-    planner = Planner(tx)
-    keys = [check_id(item["_id"]) for item in items]
-    taken = {k for k, e in zip(keys, tx.elements.get(keys), strict=True) if e is not None}
-    version = tx.stamp(now)
-    fresh: dict[str, Element] = {}
-    children: list[Element] = []
-    for key, item in zip(keys, items, strict=True):
-        if key in taken or key in fresh:
-            continue
-        body = clean({k: v for k, v in item.items() if k != "_id"}, writes_as(caller))
-        body = {k: v for k, v in body.items() if v is not None}
-        body, _ = take_apart(body, list(planner.sites.values()))
-        body = {"author": caller.username, "time": now} | body
-        origin = planner.site(str(body["origin"]))
-        fresh[key] = Element(key, body, version, origin=origin.id if origin else 0)
-        children.append(Element(secrets.token_hex(12), body | {"#parent": key}, version))
-    saved = tx.elements.put([*fresh.values(), *children])
-    elements = {e.key: e for e in saved[: len(fresh)]}
-    planner.wish(list(elements.values()), fresh=True)
-    tx.history.add(
-        [
-            Event(k, now, "published", e.origin, caller.username, str(e.body.get("comment", "")))
-            for k, e in elements.items()
-        ]
-    )
-    first = dict(zip(elements, compose(tx, list(elements.values())), strict=True))
-    answer = [first.pop(k, None) for k in keys]
-    return Published(answer, [{"_id": e.key, **e.body} for e in saved[len(fresh) :]]), planner.woken
-
-
-def _delete(tx: Transaction, caller: Caller, keys: Sequence[str], now: int) -> list[str | None]:
-    found = tx.elements.get(keys)
-    for element in found:
-        if element is not None and ("username" in element.body or element.key == GLOBALS_KEY or is_site(element.body)):
-            raise Forbidden(
-                f"{element.key}: users and sites are removed with: everysite user remove, everysite site remove"
-            )
-    planner = Planner(tx)
-    version = tx.stamp(now)
-    files = [e for e in found if e is not None and e.is_file]
-    planner.cancel({m.id: [e.key for e in files] for m in planner.mappings})
-    tx.elements.bury([Tombstone(e.key, version, e.content) for e in found if e is not None])
-    tx.history.add([Event(e.key, now, "removed", who=caller.username) for e in files])
-    seen: set[str] = set()
-    answer: list[str | None] = []
-    for key, element in zip(keys, found, strict=True):
-        answer.append(key if element is not None and key not in seen else None)
-        seen.add(key)
-    return answer
+        writing, answer = await core.index.run(unit)
+        if writing.woken:
+            core.wakes.wake(writing.woken)
+        self._users.settled()
+        if writing.access_changed:
+            self._access.forget()
+        for told in writing.told:
+            core.events.tell(told.created, told.updated, told.removed)
+        if writing.revision:
+            core.reconfigured(writing.revision)
+            await self._sites.plan_all()
+        return answer

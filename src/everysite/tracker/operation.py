@@ -20,10 +20,10 @@ UserClass = Literal["guest", "user", "editor", "admin", "agent"]
 Right = Literal["anyone", "guest", "user", "editor", "admin", "agent"]
 """The least class an operation needs. `anyone` needs no sign-in; `agent` is for agent tokens of that site (and admins)."""
 
-Shape = Literal["plain", "items", "ids", "query", "graph", "list"]
+Shape = Literal["plain", "items", "ids", "query", "graph", "list", "upsert", "comment", "version", "signIn"]
 """How the HTTP face reads a request: `plain` is the JSON object of the request type; the others are the forms of existing
 tracker clients (tracker-api 2): one object or an array, one identifier or an array, a text in the path, identifiers below
-a depth in the path; `list` is asked as `plain` and answers a bare array."""
+a depth in the path; `list` is asked as `plain` and answers a bare array. The last four are forms of their own."""
 
 
 class Caller(msgspec.Struct, frozen=True):

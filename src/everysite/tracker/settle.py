@@ -50,7 +50,7 @@ class SettleVerb:
             now = core.clock()
 
             def unit(tx: Transaction, step: Sequence[Result] = step, last: bool = last, now: int = now) -> _Settling:
-                return _settle(tx, caller, asked, step, last, now)
+                return _settle(tx, caller, asked, step, last, now, core.limits.enforce_locks)
 
             await self._moved(asked, step)
             settling = await core.index.run(unit)
@@ -88,8 +88,9 @@ class SettleVerb:
 class _Settling:
     """One step of results inside its unit."""
 
-    def __init__(self, tx: Transaction, mapping: Mapping, site: Site, now: int) -> None:
+    def __init__(self, tx: Transaction, mapping: Mapping, site: Site, now: int, locks_bind: bool) -> None:
         self.tx, self.mapping, self.site, self.now = tx, mapping, site, now
+        self._locks_bind = locks_bind
         self.refused: list[str] = []
         self.woken: set[int] = set()
         self.done: list[str] = []
@@ -170,16 +171,22 @@ class _Settling:
         self.tx.tasks.again(self.again)
         self.tx.history.add(self.events)
         if self.found:
-            batch = Batch(self.tx, self.site, self.mapping, self.now, first=False)
+            batch = Batch(self.tx, self.site, self.mapping, self.now, False, self._locks_bind)
             batch.receive(self.found)
             self.woken |= batch.woken
 
 
 def _settle(
-    tx: Transaction, caller: Caller, asked: Settle, results: Sequence[Result], last: bool, now: int
+    tx: Transaction,
+    caller: Caller,
+    asked: Settle,
+    results: Sequence[Result],
+    last: bool,
+    now: int,
+    locks_bind: bool,
 ) -> _Settling:
     mapping, site = held_mapping(tx, caller, asked.mapping, asked.epoch, now)
-    settling = _Settling(tx, mapping, site, now)
+    settling = _Settling(tx, mapping, site, now, locks_bind)
     lease = tx.leases.get(asked.lease)
     if lease is None or lease.mapping != asked.mapping:
         settling.refused = [r.path for r in results]

@@ -26,7 +26,8 @@ from everysite.tracker.settings import GLOBALS_KEY
 from everysite.tracker.sight import Sight, sight
 from everysite.tracker.sites import is_site
 from everysite.tracker.states import compose
-from everysite.tracker.update import Update
+from everysite.tracker.update import update
+from everysite.tracker.writing import Writing
 
 ONLINE = "online"
 """The origin of what was uploaded: it came from nobody's site."""
@@ -158,8 +159,8 @@ class _Arrival:
     def _change(self, key: str, body: Body) -> None:
         # The server writes author and time here, which the caller's own class may not.
         writer = msgspec.structs.replace(self._caller, rank="admin")
-        change = Update(self._tx, writer, self._now).apply([{"_id": key, **body}])
-        self.woken = change.planner.woken
-        [shown] = change.answer
+        writing = Writing(self._tx, writer, self._now)
+        [shown] = update(writing, [(key, body)])
+        self.woken = writing.woken
         assert shown is not None
         self.body = shown

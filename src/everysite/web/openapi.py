@@ -93,7 +93,7 @@ _SECURITY = {
 
 
 def _entries(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
-    if operation.shape == "plain":
+    if operation.shape in ("plain", "signIn"):
         return [(operation.method, operation.path, _plain(operation))]
     if operation.shape == "list":
         listed = _entry(operation, {"type": "array", "items": _ELEMENT})

@@ -33,7 +33,7 @@ TRUNCATED = b"x-graph-truncated"
 _SINGLE_IF_ONE = frozenset({"update", "upsert", "lock", "unlock"})  # even when an array of one was sent
 _TAKEN = frozenset({"publish", "create"})  # nothing done means: all of it was there already
 
-_DEPTH = re.compile(r"\d{1,9}(\.\d*)?")
+_DEPTH = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 
 Written = tuple[int, bytes] | tuple[int, bytes, Headers]
 
@@ -99,7 +99,7 @@ class Plain:
 
     def _cap(self, request: Any) -> None:
         if isinstance(request, Items):
-            _check_items(request.items, self._options.max_batch)
+            _check_items(request.items, self._options.max_batch, least=0 if self._operation.shape == "upsert" else 1)
         elif isinstance(request, Ids):
             _check_ids(request.ids, self._options.max_batch)
 
@@ -110,22 +110,26 @@ class Plain:
 class ItemsForm:
     """One object or an array of objects."""
 
+    least = 1
+
     def __init__(self, operation: Operation[Any, Any], options: Options) -> None:
-        self._operation, self._options = operation, options
+        self.operation, self.options = operation, options
 
     async def read(self, asked: Asked) -> tuple[Items, bool]:
-        body = await asked.body(self._options.max_body)
+        body = await asked.body(self.options.max_body)
         value = bodies.form(body) if bodies.is_form(asked) else bodies.parsed(asked, _decode_any, body)
         single = isinstance(value, dict)
         items = [value] if single else value
         if not isinstance(items, list):
             raise BadRequest(f"send a JSON object or an array of objects, not {_kind(value)}")
-        _check_items(items, self._options.max_batch)
+        _check_items(items, self.options.max_batch, self.least)
         return Items(items), single
 
     def write(self, answer: Items | Published, single: bool) -> Written:
+        if self.operation.name == "create" and self.options.create_returns == "ids":
+            return _many(self.operation, [body and body["_id"] for body in answer.items], single)
         children = answer.children if isinstance(answer, Published) else []
-        return _many(self._operation, answer.items, single, children)
+        return _many(self.operation, answer.items, single, children)
 
 
 class IdsForm:
@@ -180,7 +184,7 @@ class GraphForm:
     async def read(self, asked: Asked) -> tuple[GraphAsked, bool]:
         ids, _ = await self._ids.read(asked)
         text = asked.params["depth"]
-        return GraphAsked(int(float(text)) if _DEPTH.fullmatch(text, re.ASCII) else 0, ids.ids), False
+        return GraphAsked(int(float(text)) if _DEPTH.fullmatch(text) else 0, ids.ids), False
 
     def write(self, answer: Graph | Reached, single: bool) -> Written:
         values: list[Any] = answer.items if isinstance(answer, Graph) else answer.ids
@@ -214,8 +218,8 @@ def _many(
     return 207 if missing else operation.status, _encode(body)
 
 
-def _check_items(items: list[Any], cap: int) -> None:
-    if not items:
+def _check_items(items: list[Any], cap: int, least: int = 1) -> None:
+    if len(items) < least:
         raise BadRequest("an empty array; send at least one object")
     _check_count(len(items), cap)
     count = 0
@@ -252,18 +256,3 @@ def _kind(value: Any) -> str:
         return {None: "null", "": "an empty text", True: "true", False: "false"}[value]
     names: dict[type, str] = {dict: "an object", list: "an array", str: "a text", int: "a number", float: "a number"}
     return names.get(type(value), "something else")
-
-
-def form_of(operation: Operation[Any, Any], options: Options) -> Form:
-    """The form in which existing clients ask this operation; the plain one for all newer operations."""
-    if operation.shape == "items":
-        return ItemsForm(operation, options)
-    if operation.shape == "ids":
-        return IdsForm(operation, options)
-    if operation.shape == "query":
-        return QueryForm(operation, options)
-    if operation.shape == "graph":
-        return GraphForm(operation, options)
-    if operation.shape == "list":
-        return ListForm(operation, options)
-    return Plain(operation, options)

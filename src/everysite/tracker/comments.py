@@ -1,0 +1,50 @@
+"""Comments: children of elements that say something about them.
+
+Owns: what a comment stores. Must not know: HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from everysite.errors import BadRequest
+from everysite.model.element import Body, Element
+from everysite.tracker.create import build, signed
+from everysite.tracker.identifiers import Keyed, generated, identifier
+from everysite.tracker.writing import Writing
+
+
+def on_parents(items: Iterable[object]) -> list[Keyed]:
+    """One (parent, keys) a comment to make. Raises BadRequest when any item is no comment."""
+    found: list[Keyed] = []
+    for item in items:
+        if not isinstance(item, dict):
+            raise BadRequest("a comment is an object with #parent and comment")
+        if not isinstance(item.get("comment"), str) or not item["comment"]:
+            raise BadRequest("comment is missing; it is a text that is not empty")
+        if any(name.startswith("$") for name in item):
+            raise BadRequest("a key starts with '$', which is kept for queries; choose another name")
+        parents = item.get("#parent")
+        parents = parents if isinstance(parents, list) else [parents]
+        if not parents or None in parents:
+            raise BadRequest("#parent is missing; name the element (or several) this is about")
+        body = {name: value for name, value in item.items() if name != "_id"}
+        found += [(identifier(parent), body) for parent in parents]
+    return found
+
+
+def comment(writing: Writing, items: Sequence[Keyed]) -> list[Body | None]:
+    """The comments in order; None where there is no such parent."""
+    parents = writing.get([parent for parent, _ in items])
+    children: list[Element | None] = [
+        build(writing, generated(), signed(writing, body) | {"#parent": found.key}, {}) if found else None
+        for found, (_, body) in zip(parents, items, strict=True)
+    ]
+    saved = iter(writing.tx.elements.put([child for child in children if child is not None]))
+    answer = [_shown(next(saved)) if child is not None else None for child in children]
+    writing.tell(created=[body for body in answer if body is not None])
+    return answer
+
+
+def _shown(element: Element) -> Body:
+    return {"_id": element.key, **element.body}
