@@ -51,7 +51,7 @@ def index(base: str) -> Page:
         for method, entry in methods.items()
     )
     body = (
-        f'<main class=narrow><h1><a href="{escape(base)}/">everysite</a> API</h1><p>To read and to try: '
+        f'<main class=wide><h1><a href="{escape(base)}/">everysite</a> API</h1><p>To read and to try: '
         f'<a href="{escape(base)}/api/docs">/api/docs</a>. For programs: '
         f'<a href="{escape(base)}/api/openapi.json">/api/openapi.json</a>.</p><table>{rows}</table></main>'
     )
@@ -197,7 +197,9 @@ def _unfolded(document: Json, schema: Any, deep: int) -> Any:
 def _example(document: Json, schema: Json, deep: int = _DEEP) -> Any:
     """A value to begin with: what has to be there, with the plainest values."""
     schema = _resolved(document, schema)
-    for key in ("example", "default", "const"):
+    if schema.get("examples"):
+        return schema["examples"][0]
+    for key in ("default", "const"):
         if key in schema:
             return schema[key]
     if "enum" in schema:

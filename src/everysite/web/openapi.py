@@ -22,7 +22,11 @@ from everysite.web.bodies import PROGRAMS
 from everysite.web.errors_http import STATUSES
 from everysite.web.openapi_doors import doors, group_of, groups
 
-_ELEMENT = {"type": "object", "description": "An element: `_id` and any keys."}
+_ELEMENT = {
+    "type": "object",
+    "description": "An element: `_id` and any keys.",
+    "examples": [{"_id": "/shots/010.exr", "comment": "first", "origin": "paris"}],
+}
 _VERSION = {
     "type": "object",
     "required": ["file"],
@@ -145,7 +149,7 @@ def _graph(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
 
 
 def _shaped(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
-    one = _ID if operation.shape == "ids" else _ELEMENT
+    one = _ID | {"examples": ["/shots/010.exr"]} if operation.shape == "ids" else _ELEMENT
     got = _ID if operation.answer is Ids else _ELEMENT
     several = {"type": "array", "items": {"anyOf": [got, _NULL]}}
     partial = None if operation.shape == "upsert" else several

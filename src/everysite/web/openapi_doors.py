@@ -32,7 +32,9 @@ _MEMBERS = {
         "error", "changed", "changes", "events", "listup", "listdown",
     ),
     "files": ("file", "upload"),
-    "tracker": ("health", "openapi.json", "docs", "backup", "integrity", "indexes", "index", "settings"),
+    "tracker": (
+        "", "health", "openapi.json", "docs", "backup", "integrity", "indexes", "index", "settings",
+    ),
 }  # fmt: skip
 _GROUP_OF = {member: group for group, members in _MEMBERS.items() for member in members}
 
@@ -44,7 +46,7 @@ def groups() -> list[Json]:
 
 def group_of(path: str) -> str:
     """The group of an address."""
-    return _GROUP_OF.get(path.removeprefix("/api/").partition("/")[0], "elements")
+    return _GROUP_OF.get(path.removeprefix("/api").removeprefix("/").partition("/")[0], "elements")
 
 
 _SIGNED: list[Json] = [{"token": []}, {"cookie": []}]
