@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,6 +39,7 @@ _CONNECT = 10.0  # s; a tracker that needs longer is not there
 _SILENCE = 60.0  # s without a byte before a stream counts as broken
 _COPYING = 1800.0  # s until the first byte of a backup: the tracker writes it to its disk first
 _KEEP_ALIVE = 30.0  # s; below the tracker's own, so a kept connection is never one that is just being closed
+_LARGE = 1 << 20  # bytes
 _AT_ONCE = 100  # connections to one tracker
 _PREFIX = "es1."
 _BY_CODE: dict[str, type[EverysiteError]] = {
@@ -172,7 +174,7 @@ class Client:
         url = self.url + path
         try:
             async with self._opened().request(
-                method, url, data=body, headers=headers, timeout=limit, allow_redirects=False
+                method, url, data=_payload(body), headers=headers, timeout=limit, allow_redirects=False
             ) as response:
                 if response.status >= 300:
                     raise await self._refusal(response)
@@ -229,6 +231,11 @@ class Client:
 
 _WAY_OUT = "check the address and that the tracker runs"
 _CERTIFICATE = "check the address, or get a new join token"
+
+
+def _payload(body: bytes | AsyncIterator[bytes] | None) -> io.BytesIO | bytes | AsyncIterator[bytes] | None:
+    """Large bodies as files, which the library sends piece by piece."""
+    return io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body
 
 
 def _asked(operation: Operation[Any, Any], request: Any) -> tuple[str, str, bytes | None]:
