@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from everysite.config import Settings
     from everysite.index.contract import Index
     from everysite.stores.contract import Store
+    from everysite.tracker.mail import Mail
     from everysite.tracker.service import Service
 
 # Everything else is imported where it is used: an agent needs no web server, and a copy no index.
@@ -129,7 +130,8 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
     try:
         scratch = settings.home / "run"
         sweep(scratch)
-        service = Service(index, limits, host=host_identity(), scratch=str(scratch) if scratch.is_dir() else "")
+        place = str(scratch) if scratch.is_dir() else ""
+        service = Service(index, limits, host=host_identity(), scratch=place, mail=_mail(settings))
         await service.start()
         try:
             yield service
@@ -137,6 +139,21 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
             await service.stop()
     finally:
         await index.close()
+
+
+def _mail(settings: Settings) -> Mail | None:
+    """Where letters are handed over; None: nowhere. Raises Unreadable for its password."""
+    from everysite.tracker.mail import Mail
+
+    mail = settings.mail
+    if not mail.host:
+        return None
+    file = settings.home / mail.password_file
+    try:
+        password = file.read_text(encoding="utf-8").split("\n", 1)[0].strip() if mail.user else ""
+    except (OSError, UnicodeDecodeError) as err:
+        raise Unreadable(f"{file}: the password of the mail server cannot be read; see mail.password_file") from err
+    return Mail(mail.host, mail.port, mail.security, mail.sender, mail.url.rstrip("/"), mail.user, password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_the_environment_spells_values_as_text(tmp_path: Path, variable: str, te
         ("[sever]\nport = 1", "there is no setting sever.port; did you mean server.port?"),
         ("[agent]\nport = 1", "did you mean server.port?"),
         ("[sever]", "did you mean server?"),
-        ("[zzz]\nqqq = 1", "the sections are server, api, access, agent, index"),
+        ("[zzz]\nqqq = 1", "the sections are server, api, access, mail, agent, index"),
         ("port = 1", "port stands outside a section"),
         ("[server]\nport = '8090'", "server.port is '8090'; Expected `int`, got `str`"),
         ("[server]\nport = 70000", "server.port is 70000"),

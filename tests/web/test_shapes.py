@@ -188,7 +188,9 @@ async def test_sign_in_by_form_and_by_json(server: Running) -> None:
     assert (answer.status, answer.json) == (401, "Sign-in error: wrong user name or password")
     wrong: Any
     for wrong in ({"username": "ada"}, {"username": {"$ne": 1}, "password": "right"}, [], b""):
-        assert (await ask(server.port, "POST", "/api/signIn", wrong)).status == 400
+        refused = await ask(server.port, "POST", "/api/signIn", wrong)
+        assert (refused.status, refused.body) == (401, answer.body)
+    assert (await ask(server.port, "POST", "/api/signIn", b"{")).status == 400
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ What may change while running (sites, rules, schedules, global parameters) is an
 """
 
 from everysite.config.edit import write
-from everysite.config.keys import Access, Agent, Api, Index, Server, Settings
+from everysite.config.keys import Access, Agent, Api, Index, Mail, Server, Settings
 from everysite.config.load import FILE, Key, check, describe, home_of, load
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Api",
     "Index",
     "Key",
+    "Mail",
     "Server",
     "Settings",
     "check",

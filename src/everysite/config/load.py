@@ -182,11 +182,44 @@ def _contradictions(settings: Settings) -> list[str]:
         file = getattr(server, key)
         if file and not (settings.home / file).is_file():
             problems.append(f"server.{key}: there is no file {settings.home / file}")
+    problems += _open_problems(settings) + _mail_problems(settings)
     for proxy in server.trusted_proxies:
         try:
             ipaddress.ip_network(proxy, strict=False)
         except ValueError:
             problems.append(f"server.trusted_proxies: {proxy!r} is no address or network, like 10.0.0.5 or 10.0.0.0/8")
+    return problems
+
+
+def _open_problems(settings: Settings) -> list[str]:
+    server, api = settings.server, settings.api
+    if not api.open_mode or api.open_mode_anywhere:
+        return []
+    way_out = "switch api.open_mode off, or set api.open_mode_anywhere if whoever reaches it may do everything"
+    if server.behind_proxy or server.trusted_proxies:
+        return [f"api.open_mode: with a proxy in front everybody would be admin from anywhere; {way_out}"]
+    if not _is_loopback(server.host):
+        return [f"api.open_mode: server.host is {server.host}, where everybody would be admin; {way_out}"]
+    return []
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _mail_problems(settings: Settings) -> list[str]:
+    mail = settings.mail
+    if not mail.host:
+        return []
+    problems = [f"mail.{key} is empty; mail.host needs it" for key in ("sender", "url") if not getattr(mail, key)]
+    file = settings.home / mail.password_file
+    if bool(mail.user) != bool(mail.password_file):
+        problems.append("mail.user and mail.password_file belong together; set both, or none")
+    elif mail.user and not file.is_file():
+        problems.append(f"mail.password_file: there is no file {file}")
     return problems
 
 

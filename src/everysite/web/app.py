@@ -20,20 +20,20 @@ from everysite.tracker.core import wall_clock
 from everysite.tracker.relay import Broker
 from everysite.web.answer import answer
 from everysite.web.attention import Attention
-from everysite.web.endpoint import Service
 from everysite.web.errors_http import failure, form
-from everysite.web.faces import Face, api, enabled, entrance
+from everysite.web.faces import Face, api, enabled, entrance, socketio
 from everysite.web.identity import proxied
 from everysite.web.options import DEFAULTS, Options
 from everysite.web.origins import crossing, tell_methods
 from everysite.web.request import Asked, Gone
 from everysite.web.routing import Route, Router
+from everysite.web.socket_io import TellsChanges
 from everysite.web.sockets import refusing
 
 _OVERRIDE = b"x-http-method-override"
 
 
-class Tracked(Service, Protocol):
+class Tracked(TellsChanges, Protocol):
     """The tracker with its relay."""
 
     @property
@@ -48,7 +48,11 @@ def create_app(
 ) -> App:
     """The ASGI application over a tracker. `pages` are Starlette routes for all that no face claims."""
     attention = Attention()
-    served = [api(service, service.broker, options, attention), entrance(service, options)]
+    served = [
+        api(service, service.broker, options, attention),
+        socketio(service, options, attention),
+        entrance(service, options),
+    ]
     faces = enabled(served, options.faces_off)
     return App(faces, options, attention, Starlette(routes=list(pages), lifespan=lifespan))
 
