@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from everysite.cli.reach import add_options, ask
+
+if TYPE_CHECKING:
+    from everysite.tracker.messages import TokenInfo
+
+CLASSES = ("guest", "user", "editor", "admin")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +24,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("label", metavar="LABEL", help="to recognise it by, like 'render farm'")
     add.add_argument("--user", metavar="NAME", help="for somebody else (admins only)")
     add.add_argument("--expires", metavar="TIME", help="30m, 2h, 7d; 0 for never (default: as the tracker is set)")
+    narrower = add.add_argument_group("narrower than its user")
+    narrower.add_argument("--class", dest="rank", default="", choices=CLASSES, help="never above the user's own")
+    narrower.add_argument("--read-only", action="store_true", help="it changes nothing")
+    narrower.add_argument("--site", metavar="NAME", default="", help="for one site: its files' origin, its states")
+    narrower.add_argument("--prefix", metavar="/PATH/", default="", help="for what lies below it; the rest is missing")
     add_options(add)
     add_options(acts.add_parser("list", help="your tokens; all of them for an admin", allow_abbrev=False))
     remove = acts.add_parser("remove", help="revoke a token", allow_abbrev=False)
@@ -35,7 +46,8 @@ def _add(args: argparse.Namespace) -> int:
     from everysite.tracker.contract import CREATE_TOKEN
     from everysite.tracker.messages import NewToken
 
-    made = ask(args, CREATE_TOKEN, NewToken(args.label, args.user, args.expires))
+    scope = (args.rank, args.read_only, args.site, args.prefix)
+    made = ask(args, CREATE_TOKEN, NewToken(args.label, args.user, args.expires, *scope))
     if args.json:
         show_json(made)
     else:
@@ -54,11 +66,16 @@ def _list(args: argparse.Namespace) -> int:
         show_json(found)
         return 0
     rows = [
-        (t.id, t.username, t.kind, t.site or "-", t.label, moment(t.created), moment(t.used), moment(t.until))
+        (t.id, t.username, t.kind, _narrowed(t), t.label, moment(t.created), moment(t.used), moment(t.until))
         for t in found
     ]
-    show_table(("id", "user", "kind", "site", "label", "made", "used", "until"), rows, "no tokens")
+    show_table(("id", "user", "kind", "only", "label", "made", "used", "until"), rows, "no tokens")
     return 0
+
+
+def _narrowed(token: TokenInfo) -> str:
+    words = [token.rank, "read" if token.read_only else "", token.site, token.prefix]
+    return " ".join(word for word in words if word) or "-"
 
 
 def _remove(args: argparse.Namespace) -> int:
