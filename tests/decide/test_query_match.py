@@ -30,6 +30,7 @@ def found(query: Any, document: dict[str, Any]) -> bool:
         ({"a": 0}, [0, -0.0], [False, None, ""]),
         # objects as a whole, keys in their order; arrays as a whole or as a member
         ({"a": {"b": 1, "c": 2}}, [{"b": 1, "c": 2}, {"b": 1.0, "c": 2}, [{"b": 1, "c": 2}]], [{"c": 2, "b": 1}, {"b": 1}]),
+        ({"a": {"b": 1, "c": 1}}, [{"b": 1, "c": 1}], [{"c": 1, "b": 1}]),
         ({"a": {"b": 1}}, [{"b": 1}], [{"b": True}, {"b": 1, "c": 2}, {"b": [1]}]),
         ({"a": [1, 2]}, [[1, 2], [[1, 2], 3]], [[2, 1], [1], [1, 2, 3], 1]),
         ({"a": []}, [[], [[]]], [None, [1]]),
