@@ -59,11 +59,18 @@ class Grants:
         """The same for clients that want the token alone."""
         return (await self.create_token(caller, asked)).token
 
-    async def agent_token(self, site: str, label: str) -> str:
-        """A token that acts for one site ('*': all sites of this machine) and nothing else."""
-        text, hashed = tokens.issue("agent", f"agent of {site}", self._core.clock(), 0)
-        row = Token(hashed, f"agent:{site}", "agent", site, created=self._core.clock(), label=label)
-        await self._core.index.run(lambda tx: tx.access.add_token(row))
+    async def agent_token(self, site: str, label: str, caller: Caller | None = None) -> str:
+        """A token that acts for one site ('*': all sites of this machine) and nothing else. `caller`: who wants it."""
+        now = self._core.clock()
+        text, hashed = tokens.issue("agent", f"agent of {site}", now, 0)
+        row = Token(hashed, f"agent:{site}", "agent", site, created=now, label=label)
+
+        def unit(tx: Transaction) -> None:
+            tx.access.add_token(row)
+            if caller is not None:
+                note(tx, caller, now, "token made", row.username, _told(row))
+
+        await self._core.index.run(unit)
         return text
 
     async def remove_token(self, caller: Caller, asked: TokenId) -> Nothing:

@@ -14,6 +14,7 @@ from everysite.decide.plan import covering
 from everysite.decide.targets import wanted
 from everysite.decide.tasks import blocked
 from everysite.decide.why import Situation, why
+from everysite.errors import NotFound
 from everysite.index.contract import Transaction
 from everysite.model.element import Element
 from everysite.model.path import canonical
@@ -22,6 +23,7 @@ from everysite.model.site import Site
 from everysite.tracker.core import Core, read_globals
 from everysite.tracker.messages import Health, Log, LogAsked, LogEntry, Nothing, Why, WhyAsked
 from everysite.tracker.operation import Caller
+from everysite.tracker.sight import Sight, sight
 from everysite.tracker.standing import problem
 
 
@@ -35,18 +37,36 @@ class QuestionVerbs:
         return Health("ok", __version__, self._core.tracker_id, self._core.clock())
 
     async def why(self, caller: Caller, asked: WhyAsked) -> Why:
+        """Raises NotFound for what the caller does not see."""
         now = self._core.clock()
-        return await self._core.index.read(lambda tx: _why(self._core, tx, asked, now))
+        view = sight(caller, self._core.limits)
+
+        def unit(tx: Transaction) -> Why:
+            _check_seen(tx, view, canonical(asked.path))
+            return _why(self._core, tx, asked, now)
+
+        return await self._core.index.read(unit)
 
     async def log(self, caller: Caller, asked: LogAsked) -> Log:
+        """Raises NotFound for what the caller does not see."""
         limit = max(1, min(asked.limit, 10_000))
+        view = sight(caller, self._core.limits)
 
         def unit(tx: Transaction) -> list[LogEntry]:
+            _check_seen(tx, view, canonical(asked.path))
             names = {s.id: s.name for s in tx.sites.all()}
             found = tx.history.of(canonical(asked.path), limit)
             return [LogEntry(e.at, e.what, names.get(e.site, ""), e.who, e.text) for e in found]
 
         return Log(await self._core.index.read(unit))
+
+
+def _check_seen(tx: Transaction, view: Sight, path: str) -> None:
+    if view.where is None:
+        return
+    [element] = tx.elements.get([path])
+    if not view.covers(path) or (view.own if element is None else not view.sees(element)):
+        raise NotFound(f"{path}: no such element")
 
 
 def _why(core: Core, tx: Transaction, asked: WhyAsked, now: int) -> Why:

@@ -18,6 +18,7 @@ from everysite.model.element import Body, Element, Tombstone
 from everysite.model.site import Mapping, Site
 from everysite.tracker.access import Access
 from everysite.tracker.agent_messages import Hello, MySites, Report, Revision, Welcome
+from everysite.tracker.audit import note_changes
 from everysite.tracker.core import REVISION, Core, bump_revision, read_globals, serves, site_named
 from everysite.tracker.messages import JoinToken, Named, Nothing, SiteChange, SiteInfo, Sites
 from everysite.tracker.operation import Caller
@@ -70,14 +71,14 @@ class SiteVerbs:
 
     async def remove_site(self, caller: Caller, asked: Named) -> Nothing:
         now = self._core.clock()
-        revision = await self._core.index.run(lambda tx: _remove(tx, asked.name, now))
+        revision = await self._core.index.run(lambda tx: _remove(tx, caller, asked.name, now))
         self._access.forget()
         self._core.reconfigured(revision)
         return Nothing()
 
     async def join_token(self, caller: Caller, asked: Named) -> JoinToken:
         site = await self._core.index.read(lambda tx: site_named(tx, asked.name))
-        return JoinToken(site.name, await self._access.grants.agent_token(site.name, "join"))
+        return JoinToken(site.name, await self._access.grants.agent_token(site.name, "join", caller))
 
     async def plan_all(self) -> None:
         """Plan every file anew, in bulk steps: a site or a global parameter has changed."""
@@ -214,6 +215,7 @@ def _put(tx: Transaction, caller: Caller, asked: SiteChange, now: int) -> int:
             body[name] = value
     made = Element(key, body, id=element.id if element else 0)
     [saved] = tx.elements.put([stamped(element, made, tx.stamp(now))])
+    note_changes(tx, caller, now, [(element, saved)])
     return store_site(tx, saved)
 
 
@@ -221,8 +223,9 @@ def _new_site(caller: Caller, asked: SiteChange, now: int) -> Body:
     return {"name": asked.name, "class": "volume", "url": "", "author": caller.username, "time": now}
 
 
-def _remove(tx: Transaction, name: str, now: int) -> int:
+def _remove(tx: Transaction, caller: Caller, name: str, now: int) -> int:
     site = site_named(tx, name)
+    note_changes(tx, caller, now, [(element, None) for element in tx.elements.get([site.element]) if element])
     tx.elements.bury([Tombstone(site.element, tx.stamp(now))])
     return forget_site(tx, site)
 
