@@ -22,6 +22,8 @@ WhoClass = Literal["guest", "user", "editor", "admin"]
 RESTRICTED = frozenset({"author", "time", "class", "username", "password", "disable"})
 """Keys only an admin writes (tracker-api 9); others' are dropped, not refused, as existing clients expect."""
 
+PASSWORD = "password"
+
 UNIT = frozenset({"time", "author", "origin", "comment", "file_mtime", "file_size", "digest", "version"})
 """Keys that say one thing together (who brought which content when): a change of one is a change of all."""
 
@@ -54,6 +56,8 @@ def key_problem(key: str) -> str | None:
     parts = key.split(".")
     if not all(parts):
         return f"the key {key!r} has an empty part; a dot leads into a nested object"
+    if parts[0] == "_id" and len(parts) > 1:
+        return f"the key {key!r} leads into _id, which is a text and never changes"
     if any(part.startswith("$") for part in parts):
         return f"the key {key!r} starts with '$', which is kept for queries; choose another name"
     return None
@@ -78,9 +82,12 @@ def _write(inside: Body, parts: list[str], value: Any, key: str) -> None:
 
 
 def clean(body: Mapping[str, Any], who_class: WhoClass) -> Body:
-    """The keys of a body that somebody of this class may write. `active` is forced to false for all but admins."""
+    """The keys of a body that somebody of this class may write. `active` is forced to false for all but admins.
+
+    `password` is never one: who may write it had it taken out before.
+    """
     if who_class == "admin":
-        return dict(body)
+        return {key: value for key, value in body.items() if key != PASSWORD and not key.startswith(PASSWORD + ".")}
     kept = {key: value for key, value in body.items() if key.split(".")[0] not in RESTRICTED}
     if "active" in kept:
         kept["active"] = False
