@@ -34,6 +34,16 @@ class Household:
         self._reach = self._wait_for_reach()
         self.agents: dict[str, Child] = {}
 
+    @property
+    def port(self) -> int:
+        """Of the tracker."""
+        return int(self._reach["url"].rpartition(":")[2])
+
+    @property
+    def token(self) -> str:
+        """Its administrator's."""
+        return self._reach["token"]
+
     def __enter__(self) -> Household:
         return self
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cases import big_file, changed, changed_named, first_copy, live_named, no_change, publish, rename
+from bench.cases import big_file, changed, changed_named, first_copy, live_named, no_change, publish, rename, tracker
 from bench.measure import Case
 
 CASES: tuple[Case, ...] = (
@@ -14,5 +14,10 @@ CASES: tuple[Case, ...] = (
     Case("big-file", big_file.run),
     Case("changed-100-live", live_named.run),
     Case("publish", publish.run),
+    Case("tracker-read", tracker.read),
+    Case("tracker-search", tracker.search),
+    Case("tracker-create", tracker.create),
+    Case("tracker-update", tracker.update),
+    Case("tracker-batch", tracker.create_batch),
 )
 """In the order they run."""
