@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from everysite.decide.query import And, Compare, Equals, Or, Predicate
+from everysite.decide.query import And, Compare, Equals, Not, Or, Predicate, TypeIs
 from everysite.errors import Forbidden
 from everysite.model.element import Body, Element
 from everysite.tracker.core import Limits
@@ -93,4 +93,6 @@ def _inside(prefix: str) -> Predicate:
 def _range(path: str, prefix: str) -> Predicate:
     last = prefix[:-1] + chr(ord("/") + 1)  # the first text after all that start with the prefix
     below = And((Compare(path, ">=", prefix), Compare(path, "<", last)))
-    return Or((Equals(path, prefix[:-1]), below))
+    inside = Or((Equals(path, prefix[:-1]), below))
+    # Of an array one member may pass the one end of a range and another the other: a path is one text.
+    return inside if path == "_id" else And((inside, Not(TypeIs(path, ("array",)))))
