@@ -23,7 +23,8 @@ PROGRAMS = b"application/vnd.everysite+json"
 FORM = b"application/x-www-form-urlencoded"
 _MAX_DEPTH = 32  # of a[b][c]... in a form
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
-_LONG_NUMBER = re.compile(rb"\d{19}")  # 2**63 has 19 digits
+_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
+_LONG_NUMBER = b"0" * 19  # 2**63 has 19 digits
 T = TypeVar("T")
 
 
@@ -31,7 +32,7 @@ def from_json(decode: Callable[[bytes], T], body: bytes) -> T:
     """Decode JSON. Raises BadRequest saying where it is wrong."""
     try:
         value = decode(body)
-        if _LONG_NUMBER.search(body):
+        if _LONG_NUMBER in body.translate(_DIGITS):  # a tenth of the time of a regular expression
             check_numbers(msgspec.json.decode(body))
         return value
     except msgspec.ValidationError as err:
