@@ -9,15 +9,14 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Awaitable
 from typing import BinaryIO
 
 from starlette.types import Send
 
 from everysite.errors import EverysiteError
-from everysite.tracker.care_messages import Copied
 from everysite.tracker.contract import BACKUP
 from everysite.tracker.messages import Nothing
+from everysite.tracker.operation import Tracker
 from everysite.web import answer
 from everysite.web.attention import Attention
 from everysite.web.endpoint import Service
@@ -45,10 +44,10 @@ class Backup:
     async def send(self, asked: Asked, send: Send) -> None:
         """Raises what BACKUP raises. Stops, and removes the copy, when the client hangs up."""
         caller = await caller_of(asked, self._service, BACKUP.right)
-        call = self._service.as_caller(caller).call(BACKUP, Nothing())
+        tracker = self._service.as_caller(caller)
         stream = _Stream(send)
         try:
-            await self._attention.during(stream.pump(call), asked.receive)
+            await self._attention.during(stream.pump(tracker), asked.receive)
         except (EverysiteError, OSError) as err:
             if not stream.begun:
                 raise
@@ -63,8 +62,8 @@ class _Stream:
         self._send = send
         self.begun = False
 
-    async def pump(self, call: Awaitable[Copied]) -> None:
-        copied = await call
+    async def pump(self, tracker: Tracker) -> None:
+        copied = await tracker.call(BACKUP, Nothing())
         try:
             file = await asyncio.to_thread(open, copied.path, "rb")
         finally:

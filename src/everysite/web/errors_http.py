@@ -19,6 +19,7 @@ from everysite.errors import (
     BadRequest,
     Conflict,
     CursorLost,
+    DigestMismatch,
     EverysiteError,
     Forbidden,
     NotFound,
@@ -63,6 +64,7 @@ _STATUS: dict[type[BaseException], int] = {
     Refused: 422,
     TooManyAttempts: 429,
     Transient: 503,
+    DigestMismatch: 422,
     TargetFull: 507,
     EverysiteError: 500,
 }

@@ -68,7 +68,7 @@ def describe() -> Json:
     paths: Json = {}
     for operation in OPERATIONS:
         for method, path, entry in _entries(operation):
-            paths.setdefault(path, {})[method.lower()] = entry
+            _put(paths, path, method.lower(), entry)
     paths |= doors(STATUSES)
     paths[FETCH_PATH] = {"post": _relay("fetch", "Bytes of another site's files, streamed.", _json(_ref(Fetch)), ())}
     paths[BACKUP.path] = {"get": _entry(BACKUP, {}) | {"responses": _downloaded()}}
@@ -83,6 +83,17 @@ def describe() -> Json:
         "paths": paths,
         "components": {"schemas": schemas, "responses": _failures(), "securitySchemes": _SECURITY},
     }
+
+
+def _put(paths: Json, path: str, method: str, entry: Json) -> None:
+    """Paths that differ in the names of their pieces alone are one path to OpenAPI; the first one's names count."""
+    shape = re.sub(r"\{\w+\}", "{}", path)
+    known = next((other for other in paths if re.sub(r"\{\w+\}", "{}", other) == shape), path)
+    names = dict(zip(re.findall(r"\{(\w+)\}", path), re.findall(r"\{(\w+)\}", known), strict=True))
+    for place, parameter in enumerate(entry.get("parameters", [])):
+        if parameter["in"] == "path":
+            entry["parameters"][place] = parameter | {"name": names[parameter["name"]]}
+    paths.setdefault(known, {})[method] = entry
 
 
 _INTRODUCTION = (
@@ -128,7 +139,9 @@ def _plain(operation: Operation[Any, Any]) -> Json:
             _parameter(field.encode_name, _schema(field.type), where[field.name], field.required) for field in shown
         ]
     if operation.method != "GET" and len(names) < len(fields):
-        entry["requestBody"] = _json(_without(operation.request, names) if names else _ref(operation.request))
+        body = _json(_without(operation.request, names) if names else _ref(operation.request))
+        needed = any(field.required for field in fields if field.name not in names)
+        entry["requestBody"] = body | {"required": needed}
     return entry
 
 
@@ -155,12 +168,19 @@ def _shaped(operation: Operation[Any, Any]) -> list[tuple[str, str, Json]]:
     partial = None if operation.shape == "upsert" else several
     entry = _entry(operation, {"anyOf": [got, several]}, partial=partial)
     least = 0 if operation.shape == "upsert" else 1
-    body = _json({"anyOf": [one, {"type": "array", "items": one, "minItems": least}]}, _ref(operation.request))
+    body = _json({"anyOf": [one, {"type": "array", "items": one, "minItems": least}]}, _several(operation, one, least))
     found: list[tuple[str, str, Json]] = [(operation.method, operation.path, entry | {"requestBody": body})]
     if operation.shape == "ids" and operation.method == "POST":
         by_path = entry | {"operationId": f"{operation.name}One", "parameters": [_parameter("ids", _ID, "path")]}
         found.append(("GET", operation.path + "/{ids}", by_path))
     return found
+
+
+def _several(operation: Operation[Any, Any], one: Json, least: int) -> Json:
+    """The request type of programs. Its own schema has nulls, which stand in answers only."""
+    [name] = [field.encode_name for field in msgspec.structs.fields(operation.request)][:1]
+    listed = {"type": "array", "items": one, "minItems": least}
+    return {"type": "object", "required": [name], "properties": {name: listed}}
 
 
 def _entry(operation: Operation[Any, Any], schema: Json, partial: Json | None = None) -> Json:
