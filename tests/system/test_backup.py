@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -150,6 +150,45 @@ def test_a_whole_tracker_comes_back(tmp_path: Path) -> None:
         assert everysite("status", environ=environ).returncode == 0
         assert everysite("sign-in", up.url, "--user", "ann", environ={"EVERYSITE_PASSWORD": "one"}).returncode == 0
         assert everysite("create", "/new").returncode == 0
+
+
+def test_agents_tell_again_what_the_tracker_has_forgotten(tmp_path: Path) -> None:
+    """Files that came, changed and went after the backup: nobody scans them as new, since they are held already."""
+    london, rome = tmp_path / "london", tmp_path / "rome"
+    with Up(tmp_path, EVERYSITE_ADMIN_PASSWORD=PASSWORD) as up:
+        everysite = up.everysite
+        for folder in (london, rome):
+            folder.mkdir()
+            added = everysite("site", "add", folder.name, str(folder), "--set", "sleepBetweenScans=0.3")
+            assert added.returncode == 0, added.stderr
+        (london / "a").write_text("before")
+        (london / "gone").write_text("before")
+        wait_until(lambda: (rome / "a").exists() and (rome / "gone").exists())
+        wait_until(lambda: json.loads(everysite("read", "/a").stdout).get("synced_rome"))
+        assert everysite("backup", str(tmp_path / "b.db")).returncode == 0
+        (london / "a").write_text("changed")
+        (rome / "b").write_text("new")
+        (london / "gone").unlink()
+        wait_until(lambda: (london / "b").exists() and (rome / "a").read_text() == "changed")
+        wait_until(lambda: "deleted_london" in everysite("read", "/gone").stdout)
+        up.stop()
+        assert everysite("restore", str(tmp_path / "b.db")).returncode == 0
+        up.start()
+        wait_until(lambda: everysite("read", "/b").returncode == 0)
+        wait_until(lambda: json.loads(everysite("read", "/a").stdout)["file_size"] == len("changed"))
+        wait_until(lambda: "deleted_london" in everysite("read", "/gone").stdout)
+        wait_until(lambda: everysite.json("why", "/a", "rome")["state"] == "current")
+        assert (london / "a").read_text() == (rome / "a").read_text() == "changed"
+        assert (rome / "gone").read_text() == "before", "a deletion stays where it was made"
+        assert all(site["conflicts"] == 0 for site in everysite.json("status")["sites"])
+        assert everysite("check").returncode == 0
+
+
+def wait_until(met: Callable[[], object], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_only_a_whole_admin_takes_it(up: Up, tmp_path: Path) -> None:

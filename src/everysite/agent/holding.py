@@ -31,6 +31,7 @@ class Holder:
     def __init__(self, link: Link, mapping: int, holder: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.mapping = mapping
         self.epoch = 0
+        self.history = ""  # of the tracker, as it was when the mapping was taken
         self.problem = ""
         self._link, self._holder, self._clock = link, holder, clock
         self._until = 0.0
@@ -127,6 +128,7 @@ class Holder:
     def _take_in(self, asked: float, holds: Holds) -> None:
         self.problem = ""
         self.epoch = holds.epoch
+        self.history = holds.history or self.history
         self._valid_s = holds.valid_ms / 1000
         self._until = asked + self._valid_s
         self._held.set()

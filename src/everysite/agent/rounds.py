@@ -18,12 +18,13 @@ from everysite.errors import EverysiteError, SiteUnreachable, StaleLease, Transi
 from everysite.model.path import key_of
 from everysite.model.site import Globals
 from everysite.observe.packages import Matches
+from everysite.observe.recall import recall
 from everysite.observe.retell import retell
 from everysite.observe.scan import scan
 from everysite.observe.scanned import Scanned, describe, last_lines
 from everysite.observe.walk import Skip
-from everysite.tracker.agent_messages import Announce, Announced, SeenItem
-from everysite.tracker.contract import ANNOUNCE
+from everysite.tracker.agent_messages import Announce, Announced, Recall, Recalled, SeenItem
+from everysite.tracker.contract import ANNOUNCE, RECALL
 
 _log = logging.getLogger(__name__)
 _SOON = 2.0  # s until the next round when files were being written during the last one
@@ -76,7 +77,12 @@ class Rounds:
             async def announce(items: list[SeenItem], first: bool) -> Announced:
                 return await ground.link.call(ANNOUNCE, Announce(ground.mapping.id, epoch, items, first))
 
-            if self._retell:
+            async def ask(after: int) -> Recalled:
+                return await ground.link.call(RECALL, Recall(ground.mapping.id, epoch, after))
+
+            history = ground.holder.history
+            put_back = await self._put_back(history)
+            if self._retell or put_back:
                 await retell(ground.mapping, ground.held, announce, ground.turn)
                 self._retell = False
             done = await scan(
@@ -90,6 +96,9 @@ class Rounds:
                 packages=packages_of(ground),
                 processes=ground.options.scan_processes,
             )
+            if put_back:
+                await recall(ground.root, ground.mapping, ask, announce, ground.turn)
+            await self._remember(history)
         except StaleLease:
             ground.holder.lose(epoch)
             return _AGAIN
@@ -105,6 +114,24 @@ class Rounds:
             return self._pause
         await self._report(done)
         return min(_SOON, self._pause) if done.unsettled else self._pause
+
+    async def _put_back(self, history: str) -> bool:
+        """Whether the tracker is not the one that took what we told: an earlier state of it was put back."""
+        known = await self._ground.held.read(lambda tx: tx.meta(self._history))
+        if not history or known in (None, history):
+            return False
+        _log.info("%s: the tracker was put back to an earlier state; all is told again", self._ground.site)
+        return True
+
+    async def _remember(self, history: str) -> None:
+        """Once all is told."""
+        held = self._ground.held
+        if history and await held.read(lambda tx: tx.meta(self._history)) != history:
+            await held.run(lambda tx: tx.set_meta(self._history, history))
+
+    @property
+    def _history(self) -> str:
+        return f"history:{self._ground.mapping.id}"
 
     @property
     def _pause(self) -> float:

@@ -59,12 +59,14 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class Holds(msgspec.Struct, frozen=True):
-    """`until` ms since 1970 by the tracker's clock, `valid_ms` from now. `lost`: leases that are no longer the caller's."""
+    """`until` ms since 1970 by the tracker's clock, `valid_ms` from now. `lost`: leases that are no longer the caller's.
+    `history`: another one than before means that the tracker was put back to an earlier state ("": not known)."""
 
     epoch: int
     until: int
     valid_ms: int
     lost: list[int] = []
+    history: str = ""
 
 
 class LetGo(msgspec.Struct, frozen=True):
@@ -72,6 +74,21 @@ class LetGo(msgspec.Struct, frozen=True):
 
     mapping: int
     epoch: int
+
+
+class Recall(msgspec.Struct, frozen=True):
+    """Files of a held mapping that the tracker believes to be at its site, a page after the place `after`."""
+
+    mapping: int
+    epoch: int
+    after: int = 0
+
+
+class Recalled(msgspec.Struct, frozen=True):
+    """`after`: where the next page begins, 0 when this was the last one."""
+
+    keys: list[str]
+    after: int = 0
 
 
 class SeenItem(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -24,6 +24,8 @@ from everysite.tracker.agent_messages import (
     Holds,
     LetGo,
     MySites,
+    Recall,
+    Recalled,
     Report,
     Revision,
     Serve,
@@ -253,6 +255,7 @@ LOG = _op("log", "GET /api/log", LogAsked, Log, "guest", "What happened to a fil
 MY_SITES = _op("mySites", "GET /api/agent/sites", Revision, MySites, "agent", "The sites of this machine.")
 HELLO = _op("hello", "POST /api/agent/hello", Hello, Welcome, "agent", "An agent starts.")
 HOLD = _op("hold", "POST /api/agent/hold", Hold, Holds, "agent", "Take or keep a whole mapping.")
+RECALL = _op("recall", "POST /api/agent/recall", Recall, Recalled, "agent", "What is believed to be at a site.")
 LET_GO = _op("letGo", "POST /api/agent/let-go", LetGo, Nothing, "agent", "Give a mapping back.")
 ANNOUNCE = _op("announce", "POST /api/agent/announce", Announce, Announced, "agent", "What a scan found.", hot=True)
 CLAIM = _op("claim", "POST /api/agent/claim", Claim, Claimed, "agent", "Take work.", hot=True)

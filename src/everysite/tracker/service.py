@@ -32,6 +32,7 @@ from everysite.tracker.indexes import IndexVerbs
 from everysite.tracker.mail import Mail
 from everysite.tracker.operation import Caller, Operation, Tracker
 from everysite.tracker.questions import QuestionVerbs
+from everysite.tracker.recall import RecallVerb
 from everysite.tracker.relay import Broker
 from everysite.tracker.search import SearchVerbs
 from everysite.tracker.settings import GLOBALS, GLOBALS_KEY
@@ -203,6 +204,7 @@ class Service:
             ops.HELLO: sites.hello,
             ops.HOLD: work.hold,
             ops.LET_GO: work.let_go,
+            ops.RECALL: RecallVerb(core).recall,
             ops.ANNOUNCE: AnnounceVerb(core).announce,
             ops.CLAIM: work.claim,
             ops.CHECK: work.check,

@@ -28,6 +28,7 @@ from everysite.tracker.agent_messages import (
     Place,
 )
 from everysite.tracker.core import REVISION, Core, held_mapping, mapping_of, serves
+from everysite.tracker.feed import EPOCH
 from everysite.tracker.messages import Nothing
 from everysite.tracker.operation import Caller
 
@@ -45,10 +46,11 @@ class WorkVerbs:
         core, now = self._core, self._core.clock()
         until = now + core.limits.lease_ms
         site, holding, lost = await core.index.run(lambda tx: _hold(tx, caller, asked, now, until))
+        history = None if asked.epoch else await core.index.read(lambda tx: tx.meta(EPOCH))
         core.last_call[site.name] = now
         if not asked.epoch:
             core.wakes.wake([asked.mapping])
-        return Holds(holding.epoch, until, core.limits.lease_ms, lost)
+        return Holds(holding.epoch, until, core.limits.lease_ms, lost, history or "")
 
     async def let_go(self, caller: Caller, asked: LetGo) -> Nothing:
         now = self._core.clock()
