@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from everysite.decide.elements import merge_update, stamped
+from everysite.decide.elements import key_problem, merge_update, stamped
 from everysite.decide.locks import holder
 from everysite.decide.plan import plan
 from everysite.errors import BadRequest
@@ -39,10 +39,13 @@ class Changed:
 
 
 def check(items: Sequence[Keyed]) -> None:
-    """Raise BadRequest for an item without a key to change."""
+    """Raise BadRequest for an item without a key to change, and for keys nothing can have."""
     for key, body in items:
         if not body:
             raise BadRequest(f"{key!r}: nothing to change; send at least one key besides _id")
+        for name in body:
+            if problem := key_problem(name):
+                raise BadRequest(problem)
 
 
 def update(writing: Writing, items: Sequence[Keyed]) -> list[Body | None]:
@@ -65,7 +68,8 @@ def update_page(writing: Writing, items: Sequence[Keyed], found: Sequence[Elemen
     """
     changes: dict[str, Changed] = {}
     for element, (key, body) in zip(found, items, strict=True):
-        if element is not None and body and (change := _change(writing, element, body)) is not None:
+        sent = bool(body) or key in writing.kept
+        if element is not None and sent and (change := _change(writing, element, body)) is not None:
             changes[key] = change
     saved = store(writing, list(changes.values()))
     shown: list[Element | None] = []
