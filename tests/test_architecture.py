@@ -59,7 +59,7 @@ OUTSIDE = {
     "observe": "msgspec blake3 pathspec",
     "transfer": "msgspec blake3",
     "agent": "msgspec aiohttp blake3 uvloop",
-    "web": "msgspec starlette uvicorn httptools uvloop cryptography argon2 blake3 python_multipart",
+    "web": "msgspec starlette uvicorn httptools uvloop cryptography argon2 blake3 python_multipart socketio engineio wsproto",
     "config": "msgspec",
     "assemble": "msgspec cryptography uvicorn uvloop",
     "cli": "msgspec blake3 rich uvloop",

@@ -181,6 +181,7 @@ async def open_doors(service: Service, settings: Settings) -> AsyncIterator[Door
         max_body=settings.api.max_body,
         max_batch=settings.api.max_batch,
         base_path=server.base_path,
+        faces_off=frozenset(server.faces_off),
         requests_per_minute=settings.api.requests_per_minute,
         proxies=server.trusted_proxies,
         create_returns=settings.api.create_returns,

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from everysite.errors import BadRequest, NotFound, SignInNeeded
 from everysite.model.path import check_id
 from everysite.tracker import agent_messages, messages
-from everysite.tracker.core import allow
+from everysite.tracker.core import Limits, allow
+from everysite.tracker.events import Events
 from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.relay import Broker
+from everysite.tracker.sight import Sight, sight
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -33,6 +35,7 @@ class Stub:
 
     def __init__(self) -> None:
         self.broker = Broker()
+        self.events = Events()
         self.reset()
 
     def reset(self) -> None:
@@ -52,6 +55,9 @@ class Stub:
 
     def admit(self, caller: Caller, operation: Operation[Any, Any]) -> None:
         allow(caller, operation)
+
+    def sight(self, caller: Caller) -> Sight:
+        return sight(caller, Limits())
 
     def as_caller(self, caller: Caller) -> StubTracker:
         return StubTracker(self, caller)

@@ -19,7 +19,7 @@ from everysite.tracker.contract import OPERATIONS
 from everysite.web.answer import answer
 from everysite.web.app import create_app
 from everysite.web.attention import Attention
-from everysite.web.faces import Face, api, enabled, entrance, overlaps
+from everysite.web.faces import Face, api, enabled, entrance, overlaps, socketio
 from everysite.web.openapi import describe
 from everysite.web.options import Options
 from everysite.web.request import Asked
@@ -37,7 +37,8 @@ async def nothing(asked: Asked, send: Send) -> None:
 def faces() -> list[Face]:
     """Every face there is; new ones are added here."""
     stub = Stub()
-    return [api(stub, stub.broker, Options(), Attention()), entrance(stub, Options())]
+    served = Options(), Attention()
+    return [api(stub, stub.broker, *served), socketio(stub, *served), entrance(stub, Options())]
 
 
 def test_no_two_faces_claim_the_same_request() -> None:
@@ -65,14 +66,14 @@ def test_overlaps_are_found(one: str, two: str, both: bool) -> None:
     first, second = Route("GET", one, nothing), Route("GET", two, nothing)
     assert first.overlaps(second) == second.overlaps(first) == both
     assert not first.overlaps(replace(second, method="PUT"))
-    face, _ = faces()
+    [face, *_] = faces()
     pair = [replace(face, routes=(first,)), replace(face, name="other", routes=(second,))]
     assert bool(overlaps(pair)) == both
 
 
 def test_a_face_can_be_switched_off() -> None:
-    assert [face.name for face in enabled(faces(), frozenset({"api"}))] == ["pages"]
-    with pytest.raises(BadRequest, match="there is no face 'apo'; the faces are api, pages"):
+    assert [face.name for face in enabled(faces(), frozenset({"api"}))] == ["socketio", "pages"]
+    with pytest.raises(BadRequest, match="there is no face 'apo'; the faces are api, socketio, pages"):
         enabled(faces(), frozenset({"apo"}))
     create_app(Stub(), Options(faces_off=frozenset({"api"})))
 

@@ -31,6 +31,7 @@ from everysite.web.options import Options
 from everysite.web.relay import Relay
 from everysite.web.request import Asked
 from everysite.web.routing import Route
+from everysite.web.socket_io import PATH, SocketIo, TellsChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ def api(service: Service, broker: Broker, options: Options, attention: Attention
         *Explorer(options).routes(),
     ]
     return Face("api", "/api", "token", tuple(routes), _refuse)
+
+
+def socketio(service: TellsChanges, options: Options, attention: Attention) -> Face:
+    """Where existing clients hear of changes."""
+    return Face("socketio", PATH, "token", SocketIo(service, options, attention).routes(), _refuse)
 
 
 def entrance(service: Service, options: Options) -> Face:
