@@ -95,7 +95,8 @@ async def test_s12_state_of_an_unknown_site_is_an_ordinary_key(api: Api) -> None
 
 async def test_s12_state_that_is_no_number_is_refused(api: Api) -> None:
     await publish(api, "/s12/wrong")
-    for value in ("x", -1, True, [], {}):
+    wrong: list[Any] = ["x", -1, True, [], {}]
+    for value in wrong:
         assert (await api.ask("PUT", "/api/update/", {"_id": "/s12/wrong", "synced_rome": value})).status == 400, value
 
 
@@ -134,6 +135,10 @@ async def test_s12_the_last_copy_is_known(api: Api) -> None:
 async def test_s12_questions_about_an_unknown_site(api: Api) -> None:
     answer = await api.ask("GET", "/api/sites/mars/missing")
     assert (answer.status, "rome" in answer.text) == (404, True)
+    for path in ("/api/search/missing@mars", "/api/search_one/* error@mars", "/api/search/a:1 only@mars"):
+        typo = await api.ask("GET", path.replace(" ", "%20"))
+        assert (typo.status, "known sites" in typo.text) == (400, True)  # "nothing is missing" would be a lie
+    assert (await api.ask("GET", "/api/search/missing@ROME")).json == await search(api, "missing@rome")
     assert (await api.ask("GET", "/api/sites/rome/nonsense")).status == 400
     assert (await api.ask("GET", "/api/sites/rome/missing", as_="")).status == 401
     assert (await api.ask("GET", "/api/sites/rome/missing?limit=x")).status == 400
@@ -164,6 +169,10 @@ async def test_s12_changed_since_a_moment(api: Api) -> None:
         ({}, True, {"rome", "oslo-2"}),
         ({}, False, set()),
         ({"sync_Paris_1": True}, False, set()),
+        ({"sync_Paris_1": True, "origin": "rome"}, False, {"Paris_1"}),
+        ({"sync_paris_1": True, "origin": "rome"}, False, set()),  # keys have the name verbatim
+        ({"sync_oslo-2": False, "origin": "rome"}, True, {"Paris_1"}),
+        ({"origin": "ROME"}, True, {"Paris_1", "oslo-2"}),
     ],
 )
 async def test_s12_a_file_goes_where_its_keys_send_it(

@@ -241,7 +241,8 @@ async def test_s4_mongo_limit_and_skip_may_be_texts_and_do_not_change_the_count(
         body = {"query": {"s4": 1}, "sort": {"_id": 1}, "limit": limit, "skip": skip}
         assert await mongo(shots, body) == {"count": 4, "ids": ["s4-b", "s4-c"]}
     assert (await mongo(shots, {"query": {"s4": 1}, "limit": 0, "skip": 0}))["count"] == 4
-    for bad in ("x", -1, [], {}):
+    wrong: list[Any] = ["x", -1, [], {}]
+    for bad in wrong:
         assert (await shots.ask("POST", "/api/search_mongo", {"query": {}, "limit": bad})).status == 400, bad
 
 
@@ -256,7 +257,8 @@ async def test_s4_mongo_takes_the_whole_as_a_text(shots: Api) -> None:
 
 async def test_s4_mongo_without_a_query_lists_everything(shots: Api) -> None:
     everything = await found(shots, "*")
-    for body in ({}, {"query": {}}, None):
+    bodies: list[Any] = [{}, {"query": {}}, None]
+    for body in bodies:
         assert await mongo(shots, body) == {"count": len(everything), "ids": everything}
 
 

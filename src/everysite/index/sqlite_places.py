@@ -38,9 +38,11 @@ class Places:
 
     def standing(self, question: AtSite) -> str:
         """SQL for a question about a site, whose name is taken without regard to case. There is nothing at an unknown one."""
-        name = question.site.lower()
-        site = next((number for known, number in self.sites().items() if known.lower() == name), None)
-        return "0" if site is None else standing(question.state, site, name, self._everywhere())
+        asked = question.site.lower()
+        for name, site in self.sites().items():
+            if name.lower() == asked:
+                return standing(question.state, site, name, self._everywhere())
+        return "0"
 
     def sites(self) -> dict[str, int]:
         """Numbers of the sites by name."""

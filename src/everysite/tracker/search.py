@@ -6,21 +6,37 @@ Must not know: HTTP, how the index finds anything, how a query is spelled.
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from everysite.decide import query_mongo, query_text
-from everysite.decide.query import ChangedSince, Compare, Found, Predicate, Search, both
+from everysite.decide.query import (
+    And,
+    AtSite,
+    ChangedSince,
+    Compare,
+    Found,
+    Member,
+    Not,
+    Or,
+    Predicate,
+    Search,
+    both,
+)
+from everysite.errors import BadRequest, NotFound
 from everysite.index.contract import Transaction
-from everysite.tracker.core import Core
+from everysite.tracker.core import Core, site_named
 from everysite.tracker.indexes import IndexVerbs
 from everysite.tracker.messages import Ids, Query
 from everysite.tracker.operation import Caller
 from everysite.tracker.search_messages import ChangedAsked, MongoFound, MongoQuery, One, Page
-from everysite.tracker.sight import Sight, sight
+from everysite.tracker.sight import sight
 from everysite.tracker.states import compose
+
+T = TypeVar("T")
 
 
 class SearchVerbs:
@@ -37,10 +53,7 @@ class SearchVerbs:
 
     async def search_one(self, caller: Caller, asked: Query) -> One:
         """The oldest of those the query matches."""
-        view = self._view(caller)
-        query = Search(both(self._parsed(asked.query), view.where), limit=1)
-        limits, scan = self._core.limits, not await self._indexes.serve(query.where)
-        return await self._core.index.read(lambda tx: _first(tx, query), scan, limits.search_s)
+        return await self._ask(caller, Search(self._parsed(asked.query), limit=1), _first)
 
     async def search_mongo(self, caller: Caller, asked: MongoQuery) -> MongoFound:
         """Raises BadRequest for operators that are not known, broken patterns, and limits that are no numbers."""
@@ -59,18 +72,43 @@ class SearchVerbs:
         return Page(keys[:limit], keys[limit - 1] if len(keys) > limit else "")
 
     async def find(self, caller: Caller, query: Search, counted: bool = False) -> Found:
-        """What a query finds for this caller. What no index serves is looked for beside the event loop."""
-        query = replace(query, where=both(query.where, self._view(caller).where))
-        scan = not await self._indexes.serve(query.where)
-        return await self._core.index.read(
-            lambda tx: tx.elements.find(query, counted), scan, self._core.limits.search_s
-        )
+        """What a query finds for this caller. Raises BadRequest for a site that is none, TooCostly."""
+        return await self._ask(caller, query, lambda tx, seen: tx.elements.find(seen, counted))
 
-    def _view(self, caller: Caller) -> Sight:
-        return sight(caller, self._core.limits)
+    async def _ask(self, caller: Caller, query: Search, unit: Callable[[Transaction, Search], T]) -> T:
+        """Carry out what the caller may see of a query. What no index serves is looked for beside the event loop."""
+        seen = replace(query, where=both(query.where, sight(caller, self._core.limits).where))
+        scan = not await self._indexes.serve(seen.where)
+        names = set(_sites(query.where))
+
+        def checked(tx: Transaction) -> T:
+            for name in names:
+                _check_site(tx, name)
+            return unit(tx, seen)
+
+        return await self._core.index.read(checked, scan, self._core.limits.search_s)
 
     def _parsed(self, text: str) -> Predicate:
         return query_text.parse(text, self._core.limits.lone_words, self._core.clock())
+
+
+def _sites(where: Predicate) -> Iterator[str]:
+    """The sites a predicate asks about."""
+    if isinstance(where, And | Or):
+        for part in where.parts:
+            yield from _sites(part)
+    elif isinstance(where, Not | Member):
+        yield from _sites(where.part)
+    elif isinstance(where, AtSite):
+        yield where.site
+
+
+def _check_site(tx: Transaction, name: str) -> None:
+    """Nothing is missing at a site that is mistyped, which is not what its asker wants to hear."""
+    try:
+        site_named(tx, name)
+    except NotFound as err:
+        raise BadRequest(str(err)) from err
 
 
 def _first(tx: Transaction, query: Search) -> One:
