@@ -163,12 +163,12 @@ class Client:
         body: bytes | AsyncIterator[bytes] | None,
         timeout: float | None,
         headers: dict[str, str],
-        silence: float = _SILENCE,
+        silence: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A request and its successful answer, every other end of it as an error of ours."""
         import aiohttp
 
-        limit = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT, sock_read=None if timeout else silence)
+        limit = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT, sock_read=None if timeout else silence or _SILENCE)
         if self.token:
             headers = headers | {"Authorization": f"Bearer {self.token}"}
         url = self.url + path
