@@ -426,10 +426,11 @@ async def test_s11_a_sender_that_falls_silent_is_let_go(api: Api, root: Path, mo
 
 
 async def test_s11_too_many_at_once_are_asked_to_come_back(api: Api, root: Path) -> None:
-    waiting = [await _begin_upload(api, f"/many/{i}", 5000) for i in range(64)]
-    await until(lambda: len(_stages(root)) == 64)
+    waiting = [await _begin_upload(api, f"/many/{i}", 5000) for i in range(16)]
+    await until(lambda: len(_stages(root)) == 16)
     answer = await upload(api, form(("path", "/many/more")))
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert (await upload(api, form(("path", "/many/others")), "editor")).status == 201
     for _, writer in waiting:
         writer.close()
     await until(lambda: not _stages(root))
@@ -476,6 +477,34 @@ async def test_s11_another_disk_below_the_root_is_reached(run: Run, tmp_path: Pa
             assert (await upload(api, form(("path", "/disk/new/f"), file=b"x" * 99_999))).status == 201
         assert (disk / "new/f").read_bytes() == b"x" * 99_999
         assert not _stages(tmp_path / "r")
+
+
+async def test_s11_the_first_uploads_come_together(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    async with run(Options(file_root=str(tmp_path / "r"))) as api:
+        sent = [upload(api, form(("path", f"/f{i}"), file=bytes([i]) * 200_000)) for i in range(10)]
+        assert {answer.status for answer in await asyncio.gather(*sent)} == {201}
+
+
+async def test_s11_a_token_for_a_part_takes_and_gives_files_there_only(api: Api) -> None:
+    made = await api.ask("POST", "/api/tokens", {"label": "part", "prefix": "/part/"})
+    api.tokens["part"] = made.json["token"]
+    assert (await upload(api, form(("path", "/part/f")), "part")).status == 201
+    assert (await get(api, "/part/f", "part")).status == 200
+    assert (await upload(api, form(("path", "/elsewhere")), "part")).status == 403
+    assert (await get(api, "/shots/a.exr", "part")).status == 404
+    made = await api.ask("POST", "/api/tokens", {"label": "reader", "readOnly": True})
+    api.tokens["reader"] = made.json["token"]
+    assert (await upload(api, form(("path", "/part/f")), "reader")).status == 403
+    assert (await get(api, "/part/f", "reader")).status == 200
+
+
+async def test_s11_an_open_tracker_takes_files_from_anybody_and_names_their_address(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    async with run(Options(file_root=str(tmp_path / "r")), open_mode=True) as open_:
+        answer = await upload(open_, form(("path", "/f")), "")
+        assert (answer.status, answer.json["author"]) == (201, "127.0.0.1")
+        assert (await get(open_, "/f", "")).body == b"data"
 
 
 async def test_s11_what_a_killed_tracker_left_is_swept(run: Run, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from everysite.decide.locks import holder
 from everysite.errors import BadRequest, Conflict, Forbidden, NotFound
 from everysite.index.contract import Event, Transaction
 from everysite.model.element import Body, Element
@@ -22,9 +23,8 @@ from everysite.tracker.core import Core
 from everysite.tracker.messages import Nothing
 from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.planning import Planner
-from everysite.tracker.settings import GLOBALS_KEY
 from everysite.tracker.sight import Sight, sight
-from everysite.tracker.sites import is_site
+from everysite.tracker.special import acts
 from everysite.tracker.states import compose
 from everysite.tracker.update import update
 from everysite.tracker.writing import Writing
@@ -95,14 +95,14 @@ class UploadVerbs:
         return change.body
 
     def _allowed(self, view: Sight, found: Element) -> None:
-        body, caller = found.body, view.caller
-        if "username" in body or found.key == GLOBALS_KEY or is_site(body):
+        caller = view.caller
+        if acts(found):
             raise Forbidden(f"{found.key} is a user, a site or the global parameters, and no file")
         if not view.sees(found):
             raise Conflict(f"{found.key}: already tracked")
-        holder = body.get("lock")
-        if self._core.limits.enforce_locks and holder not in (None, caller.username) and caller.rank != "admin":
-            raise Conflict(f"{found.key} is locked by {holder}; ask them to unlock it")
+        locked = holder(found.body)
+        if self._core.limits.enforce_locks and locked not in ("", caller.username) and caller.rank != "admin":
+            raise Conflict(f"{found.key} is locked by {locked}; ask them to unlock it")
 
 
 def file_key(path: str) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import logging
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote_from_bytes
@@ -41,6 +42,7 @@ from everysite.web.routing import Route
 FILE_PATH = "/api/file/{*path}"
 UPLOAD_PATH = "/api/upload"
 _PIECE = 1 << 20  # read or written in one thread hop
+_EACH = 16  # uploads of one user at a time, of the 64 there may be
 _SILENCE_S = 60.0  # without a byte before an upload counts as broken; it holds a slot and a stage
 _BYTES = [(name, value) for name, value in SECURITY if name != b"cache-control"] + [
     (b"cache-control", b"private, no-cache"),  # kept, and asked about each time
@@ -74,6 +76,7 @@ class Files:
         self._root = os.fsencode(options.file_root)
         self._deposits: Deposits | None = None
         self._placing = asyncio.Lock()
+        self._under_way: Counter[str] = Counter()
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -127,27 +130,43 @@ class Files:
         caller = await caller_of(asked, self._service, "user")
         tracker = self._service.as_caller(caller)
         await tracker.call(MAY_UPLOAD, FileAsked())
+        with self._one_of_few(caller.username):
+            body = await self._taken(asked, tracker)
+        await answer(send, 201, _encode(body), JSON)
+
+    async def _taken(self, asked: Asked, tracker: Tracker) -> object:
         form, parser = _Form(), Multipart(asked)
         deposit = await in_thread((await self._home(tracker)).open, _length(asked))
         try:
             await self._receive(asked, tracker, parser, form, deposit)
-            body = await self._place(tracker, form, deposit)
-        except Gone:
-            raise
+            return await self._place(tracker, form, deposit)
         except EverysiteError as err:
             raise self._without_root(err) from err
         finally:
             await in_thread(deposit.close)
-        await answer(send, 201, _encode(body), JSON)
 
     async def _home(self, tracker: Tracker) -> Deposits:
-        if self._deposits is None:
-            health = await tracker.call(HEALTH, Nothing())
-            made = Deposits(self._there(), health.id.encode())
-            with self._saying_paths():
-                made.sweep()
-            self._deposits = self._deposits or made
-        return self._deposits
+        async with self._placing:  # one sweep, before the first stage is there
+            if self._deposits is None:
+                health = await tracker.call(HEALTH, Nothing())
+                made = Deposits(self._there(), health.id.encode())
+                with self._saying_paths():
+                    await in_thread(made.sweep)
+                self._deposits = made
+            return self._deposits
+
+    @contextlib.contextmanager
+    def _one_of_few(self, name: str) -> Iterator[None]:
+        """Nobody takes all the room there is for uploads under way. Raises Transient."""
+        if self._under_way[name] >= _EACH:
+            raise Transient(f"{_EACH} uploads of yours are under way; try again when one of them is done")
+        self._under_way[name] += 1
+        try:
+            yield
+        finally:
+            self._under_way[name] -= 1
+            if not self._under_way[name]:
+                del self._under_way[name]
 
     async def _receive(self, asked: Asked, tracker: Tracker, parser: Multipart, form: _Form, deposit: Deposit) -> None:
         waiting = bytearray()

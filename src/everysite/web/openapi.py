@@ -14,7 +14,7 @@ import msgspec
 
 import everysite
 from everysite.tracker.agent_messages import Fetch
-from everysite.tracker.contract import BACKUP, FETCH_PATH, OPERATIONS, SEND_PATH
+from everysite.tracker.contract import BACKUP, CHANGES, FETCH_PATH, OPERATIONS, SEND_PATH
 from everysite.tracker.messages import Ids
 from everysite.tracker.operation import Operation
 from everysite.tracker.search_messages import Graph, One
@@ -70,6 +70,7 @@ def describe() -> Json:
         for method, path, entry in _entries(operation):
             _put(paths, path, method.lower(), entry)
     paths |= doors(STATUSES)
+    paths[CHANGES.path]["get"]["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     paths[FETCH_PATH] = {"post": _relay("fetch", "Bytes of another site's files, streamed.", _json(_ref(Fetch)), ())}
     paths[BACKUP.path] = {"get": _entry(BACKUP, {}) | {"responses": _downloaded()}}
     paths[SEND_PATH] = {"put": _relay("send", "The bytes somebody waits for.", _bytes(), ("id",))}
