@@ -18,6 +18,7 @@ from everysite.tracker.events import Events
 from everysite.tracker.operation import Caller, Operation
 from everysite.tracker.relay import Broker
 from everysite.tracker.settings import GLOBALS_KEY, globals_of
+from everysite.tracker.turns import Turns
 from everysite.tracker.wakes import Wakes
 
 REVISION = "revision"  # topic and fact: counts edits of sites, mappings and globals
@@ -58,6 +59,7 @@ class Core:
     wakes: Wakes = field(default_factory=Wakes)
     broker: Broker = field(default_factory=Broker)
     events: Events = field(default_factory=Events)
+    turns: Turns = field(default_factory=Turns)
     revision: int = 0
     tracker_id: str = ""
     forget_tokens: Callable[[], None] = lambda: None  # the memory of who tokens stand for

@@ -50,7 +50,8 @@ class GraphVerbs:
         def unit(tx: Transaction) -> T:
             return told(tx, Walk(tx, view, limits.graph).go(keys, asked.depth, near))
 
-        return await self._core.index.read(unit, scan=True, seconds=limits.search_s)
+        async with self._core.turns.of(caller.username or caller.address):
+            return await self._core.index.read(unit, scan=True, seconds=limits.search_s)
 
 
 class Walk:

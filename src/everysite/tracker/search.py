@@ -78,7 +78,6 @@ class SearchVerbs:
     async def _ask(self, caller: Caller, query: Search, unit: Callable[[Transaction, Search], T]) -> T:
         """Carry out what the caller may see of a query. What no index serves is looked for beside the event loop."""
         seen = replace(query, where=both(query.where, sight(caller, self._core.limits).where))
-        scan = not await self._indexes.serve(seen.where)
         names = set(_sites(query.where))
 
         def checked(tx: Transaction) -> T:
@@ -86,7 +85,11 @@ class SearchVerbs:
                 _check_site(tx, name)
             return unit(tx, seen)
 
-        return await self._core.index.read(checked, scan, self._core.limits.search_s)
+        index, seconds = self._core.index, self._core.limits.search_s
+        if await self._indexes.serve(seen.where):
+            return await index.read(checked, seconds=seconds)
+        async with self._core.turns.of(caller.username or caller.address):
+            return await index.read(checked, scan=True, seconds=seconds)
 
     def _parsed(self, text: str) -> Predicate:
         return query_text.parse(text, self._core.limits.lone_words, self._core.clock())
