@@ -168,7 +168,9 @@ class Client:
         """A request and its successful answer, every other end of it as an error of ours."""
         import aiohttp
 
-        limit = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT, sock_read=None if timeout else silence or _SILENCE)
+        limit = aiohttp.ClientTimeout(
+            total=timeout, connect=_CONNECT, sock_read=None if timeout else silence or _SILENCE
+        )
         if self.token:
             headers = headers | {"Authorization": f"Bearer {self.token}"}
         url = self.url + path

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from everysite.errors import Forbidden, SiteUnreachable, TargetFull, Transient
+from everysite.tracker.audit import note
 from everysite.tracker.care_messages import Copied, Verdict
 from everysite.tracker.contract import BACKUP, INTEGRITY
 from everysite.tracker.core import Core
@@ -45,6 +46,7 @@ class CareVerbs:
             raise Transient(f"{_AT_ONCE} backups are being written already; come back when they are done")
         self._copying += 1
         try:
+            await self._core.index.run(lambda tx: note(tx, caller, self._core.clock(), "backup taken"))
             folder = _private_folder(self._scratch)
             try:
                 path = os.path.join(folder, "everysite.db")
