@@ -171,6 +171,20 @@ def _with_numbers(e: Element, number: int, change: int) -> Element:
     return Element(e.key, e.body, e.version, e.late, e.gen, e.content, e.origin, number, change)
 
 
+def _text(e: Element) -> str:
+    """The body. A key with a NUL is refused: SQLite reads it as a key that ends there, and a search would find the wrong one."""
+    text = _encode(e.body).decode()
+    if "\\u0000" in text and _nul_in_key(e.body):
+        raise BadRequest(f"{e.key}: a key contains a NUL character; leave it out")
+    return text
+
+
+def _nul_in_key(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any("\0" in key or _nul_in_key(inner) for key, inner in value.items())
+    return isinstance(value, list) and any(_nul_in_key(inner) for inner in value)
+
+
 def _row(e: Element) -> Row:
     late = _encode(e.late).decode() if e.late else None
     return (
@@ -183,7 +197,7 @@ def _row(e: Element) -> Row:
             e.origin,
             e.change,
             late,
-            _encode(e.body).decode(),
+            _text(e),
         ),
         *(ranked(e.body[key]) if key in e.body else None for key in _RANKED),
     )

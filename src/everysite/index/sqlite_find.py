@@ -20,14 +20,17 @@ import msgspec
 from everysite.decide.query import And, AtSite, Found, Member, Not, Or, Predicate, Search
 from everysite.decide.query_match import matcher, sort_value
 from everysite.index.sqlite_indexes import Indexes
-from everysite.index.sqlite_paths import DEEPER, NULL, OBJECT, storable
+from everysite.index.sqlite_paths import DEEPER, NULL, OBJECT, findable
 from everysite.index.sqlite_places import Places
-from everysite.index.sqlite_query import ALL, NONE, Bounds, Sql, bounds, joined
+from everysite.index.sqlite_query import Bounds, conjuncts, every
 from everysite.index.sqlite_rows import numbers
 from everysite.index.sqlite_standing import StateKey
+from everysite.index.sqlite_value import ALL, NONE, Sql, joined
+from everysite.index.sqlite_way import choose
 from everysite.model.element import Body
 
 _PAGE = 256  # rows looked at between two steps of the engine
+_EARLY = 5_000  # the oldest rows, read first where as many match as are asked for
 _CHUNK = 1_000_000  # numbers of rows held at once
 _OLDEST = "ORDER BY element.id"
 _MOST = 2**63 - 1
@@ -41,7 +44,7 @@ _decode_body = msgspec.json.Decoder(Body).decode
 
 def find(db: apsw.Connection, indexes: Indexes, search: Search, counted: bool) -> Found:
     """See the contract's Elements."""
-    return _Finding(db, Places(db, indexes), search).found(counted)
+    return _Finding(db, Places(db, indexes), search, counted).found()
 
 
 _Rank = tuple[tuple[Any, ...], int]
@@ -59,33 +62,59 @@ class _Row:
 class _Finding:
     """One search in one transaction."""
 
-    def __init__(self, db: apsw.Connection, places: Places, search: Search) -> None:
+    def __init__(self, db: apsw.Connection, places: Places, search: Search, counted: bool) -> None:
         self._db = db
         self._places = places
         self._search = search
-        self._where = _bounded(bounds(search.where, places))
+        self._counted = counted
+        self._where = _bounded(every(conjuncts(search.where), places))
+        self._way = choose(db, places, search, counted)
+        self._odd: list[str] = []
 
-    def found(self, counted: bool) -> Found:
+    def found(self) -> Found:
         order = self._order()
-        if order is None:
-            return self._sorted_here(counted)
-        return self._by_engine(order, counted) if self._where.exact else self._looked_at(order, counted)
+        if self._where.exact and self._way.few:
+            return self._of_few(order) or self._sorted_here()
+        if self._is_odd():
+            return self._sorted_here()
+        return self._by_engine(order) if self._where.exact else self._looked_at(order)
 
-    def _by_engine(self, order: str, counted: bool) -> Found:
+    def _of_few(self, order: str) -> Found | None:
+        """All at once, so that nothing is read twice. None: SQL cannot compare all their values."""
+        skip, limit = _part(self._search)
+        odd = f"({' OR '.join(self._odd)})" if self._odd else "0"
+        inner = f"SELECT key, {odd} AS odd FROM {self._way.source} WHERE {self._where.maybe.text} {order} LIMIT ?"
+        most = -1 if self._counted or self._odd or limit < 0 else min(_MOST, skip + limit)
+        sql = f"SELECT json_group_array(key), max(odd) FROM ({inner})"
+        text, found_odd = next(self._db.execute(sql, (*self._where.maybe.values, most)))
+        if found_odd:
+            return None
+        keys = _decode_keys(text)
+        return Found(keys[skip : None if limit < 0 else skip + limit], len(keys) if self._counted else None)
+
+    def _by_engine(self, order: str) -> Found:
         skip, limit = _part(self._search)
         where = self._where.maybe
-        sql = f"SELECT json_group_array(key) FROM (SELECT key FROM element WHERE {where.text} {order} LIMIT ? OFFSET ?)"
-        keys = _decode_keys(self._one(Sql(sql, (*where.values, limit, skip))))
-        if not counted:
+        if self._way.early and skip + limit <= _EARLY:
+            keys = self._keys(f"element NOT INDEXED WHERE element.id <= {_EARLY} AND {where.text} {order}")
+            if len(keys) == limit:
+                return Found(keys)
+        keys = self._keys(f"{self._way.source} WHERE {where.text} {order}")
+        if not self._counted:
             return Found(keys)
         if (keys or not skip) and (limit < 0 or len(keys) < limit):
             return Found(keys, skip + len(keys))
-        return Found(keys, self._one(Sql(f"SELECT count(*) FROM element WHERE {where.text}", where.values)))
+        return Found(keys, self._one(Sql(f"SELECT count(*) FROM {self._way.source} WHERE {where.text}", where.values)))
 
-    def _looked_at(self, order: str, counted: bool) -> Found:
+    def _keys(self, source: str) -> list[str]:
         skip, limit = _part(self._search)
-        rows = self._matching(order, most=-1 if counted or limit < 0 else skip + limit)
-        if not counted:
+        sql = f"SELECT json_group_array(key) FROM (SELECT key FROM {source} LIMIT ? OFFSET ?)"
+        return _decode_keys(self._one(Sql(sql, (*self._where.maybe.values, limit, skip))))
+
+    def _looked_at(self, order: str) -> Found:
+        skip, limit = _part(self._search)
+        rows = self._matching(order, most=-1 if self._counted or limit < 0 else skip + limit)
+        if not self._counted:
             return Found([row.key for row in islice(rows, skip, None if limit < 0 else skip + limit)])
         keys: list[str] = []
         count = 0
@@ -94,7 +123,7 @@ class _Finding:
                 keys.append(row.key)
         return Found(keys, count)
 
-    def _sorted_here(self, counted: bool) -> Found:
+    def _sorted_here(self) -> Found:
         """By values that SQL cannot compare: arrays count as their least or greatest member."""
         skip, limit = _part(self._search)
         count = 0
@@ -109,37 +138,40 @@ class _Finding:
         else:
             rows = heapq.nsmallest(skip + limit, ranked())
         keys = [key for _, key in rows[skip : None if limit < 0 else skip + limit]]
-        return Found(keys, count if counted else None)
+        return Found(keys, count if self._counted else None)
 
     def _sort_values(self, row: _Row) -> tuple[Any, ...]:
         assert row.body is not None
         values = ((sort_value(row.body, path, up), up) for path, up in self._search.sort)
         return tuple(value if up == 1 else _Down(value) for value, up in values)
 
-    def _order(self) -> str | None:
-        """ORDER BY; None: SQL cannot compare all values that are there."""
+    def _order(self) -> str:
+        """ORDER BY, which is right where no row has a value of `_odd`."""
         terms = []
         for path, direction in self._search.sort:
-            if not storable(path):
-                continue
-            value = self._sortable(path)
-            if value is None:
-                return None
-            terms.append(value + (" DESC" if direction == -1 else ""))
+            if findable(path):
+                terms.append(self._sortable(path) + (" DESC" if direction == -1 else ""))
         return f"ORDER BY {', '.join([*terms, 'element.id'])}"
 
-    def _sortable(self, path: str) -> str | None:
+    def _sortable(self, path: str) -> str:
         place = self._places.place(path)
         if isinstance(place, StateKey):
             return place.value()
         if place.value != "key":
-            odd = Sql(f"{place.value} IN ({OBJECT}, {DEEPER})")
-            if self._any(odd if place.indexed else joined([self._where.maybe, odd], "AND", ALL)):
-                return None
+            odd = f"{place.value} IN ({OBJECT}, {DEEPER})"
+            if not place.index or self._any("element", Sql(odd)):
+                self._odd.append(odd)
         return f"nullif({place.value}, {NULL})" if place.nulls else place.value
 
-    def _any(self, where: Sql) -> bool:
-        return bool(self._one(Sql(f"SELECT EXISTS (SELECT 1 FROM element WHERE {where.text})", where.values)))
+    def _is_odd(self) -> bool:
+        """Whether there are values that SQL cannot compare, in rows that may match."""
+        if not self._odd:
+            return False
+        odd = joined([Sql(test) for test in self._odd], "OR", NONE)
+        return self._any(self._way.source, joined([self._where.maybe, odd], "AND", ALL))
+
+    def _any(self, source: str, where: Sql) -> bool:
+        return bool(self._one(Sql(f"SELECT EXISTS (SELECT 1 FROM {source} WHERE {where.text})", where.values)))
 
     def _matching(self, order: str, most: int, bodies: bool = False) -> Iterator[_Row]:
         """Those that match, in order. `most`: how many will be asked for, -1: all."""
@@ -156,12 +188,10 @@ class _Finding:
     def _candidates(self, order: str, most: int) -> Iterator[list[int]]:
         """Numbers of the rows that may match, in order: first few when few are asked for, then ever more."""
         where, size, start = self._where.maybe, _CHUNK if most < 0 else min(_CHUNK, 64 + 4 * most), 0
-        by_id = order == _OLDEST
+        by_id, source = order == _OLDEST, self._way.source
         while True:
             after = joined([where, Sql("element.id > ?", (start,))], "AND", ALL) if by_id and start else where
-            sql = (
-                f"SELECT json_group_array(id) FROM (SELECT id FROM element WHERE {after.text} {order} LIMIT ? OFFSET ?)"
-            )
+            sql = f"SELECT json_group_array(id) FROM (SELECT id FROM {source} WHERE {after.text} {order} LIMIT ? OFFSET ?)"
             found = _decode_ids(self._one(Sql(sql, (*after.values, size, 0 if by_id else start))))
             for first in range(0, len(found), _PAGE):
                 yield found[first : first + _PAGE]
@@ -180,7 +210,7 @@ class _Look:
     def __init__(self, places: Places, search: Search, sure: Sql, bodies: bool) -> None:
         paths, questions = _mentioned(search.where)
         paths |= {path for path, _ in search.sort if bodies}
-        found = {path: places.place(path) for path in paths if storable(path)}
+        found = {path: places.place(path) for path in paths if findable(path)}
         extras = {path: place.value() for path, place in found.items() if isinstance(place, StateKey)}
         if "digest" in found:
             extras["digest"] = "CASE WHEN digest IS NOT NULL THEN lower(hex(digest)) END"

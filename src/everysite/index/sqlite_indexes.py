@@ -12,7 +12,7 @@ import apsw
 
 from everysite.decide.targets import STATE_FIELDS
 from everysite.errors import BadRequest
-from everysite.index.sqlite_paths import COLUMNS, ranked_sql, storable
+from everysite.index.sqlite_paths import COLUMNS, findable, ranked_sql
 
 _PREFIX = "path_"
 _LISTED = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name >= 'path_' AND name < 'path`'"
@@ -37,9 +37,13 @@ class Indexes:
             self._schema = schema
         return self._added
 
+    def name(self, path: str) -> str:
+        """Of the added index on a path; '' when there is none."""
+        return _name(path) if path in self.added() else ""
+
     def add(self, path: str) -> None:
         """See the contract's Elements."""
-        if not all(path.split(".")) or not storable(path):
+        if not all(path.split(".")) or not findable(path):
             raise BadRequest(f"{path!r} is no key; name one, or keys joined by dots")
         if path == "digest" or (path.partition("_")[0] in STATE_FIELDS and "_" in path):
             raise BadRequest(f"{path} is kept apart from the keys of elements; it needs no index")

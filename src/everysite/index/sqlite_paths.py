@@ -26,13 +26,15 @@ _encode = msgspec.json.Encoder().encode
 @dataclass(frozen=True, slots=True)
 class Place:
     """A path. `value` is SQL for its ranked value. `deeper` and `nulls`: whether a row may have DEEPER, or x''.
+    `index` leads to it; `whole`: that index has every row, absent ones too.
     `key` is what stands in the text of a body that has it ('': nothing certain).
     """
 
     value: str
     deeper: bool = False
     nulls: bool = False
-    indexed: bool = False
+    index: str = ""
+    whole: bool = False
     key: str = ""
 
 
@@ -77,6 +79,11 @@ def key_text(path: str) -> str:
     """What stands in the text of a body that has this path; '' when nothing must."""
     last = path.rpartition(".")[2]
     return "" if last.isdigit() else _encode(last).decode()[1:] + ":"
+
+
+def findable(path: str) -> bool:
+    """Whether a body can have this path at all. SQLite reads a NUL in a path as its end; no key in a body has one."""
+    return storable(path) and "\0" not in path
 
 
 def storable(text: str) -> bool:

@@ -15,7 +15,7 @@ from everysite.index.sqlite_paths import COLUMNS, DEEPER, NULL, Place, key_text,
 from everysite.index.sqlite_standing import StateKey, standing
 from everysite.model.element import Body
 
-_KEY = Place("key", indexed=True)
+_KEY = Place("key", index="element_key", whole=True)
 _GLOBALS = "SELECT body FROM element WHERE key = 'rsyncGlobalParameters'"
 _decode_body = msgspec.json.Decoder(Body).decode
 
@@ -59,8 +59,10 @@ class Places:
             value = f"CASE WHEN digest IS NULL THEN {ranked_sql(path)} ELSE lower(hex(digest)) END"
             return Place(value, deeper=True, nulls=True)
         value = COLUMNS.get(path) or ranked_sql(path)
-        if path in COLUMNS or path in self._indexes.added():
-            return Place(value, self._has(value, DEEPER), self._has(value, NULL), indexed=True)
+        index = f"element_{COLUMNS[path]}" if path in COLUMNS else self._indexes.name(path)
+        if index:
+            whole = path == "time" or path not in COLUMNS
+            return Place(value, self._has(value, DEEPER), self._has(value, NULL), index, whole)
         return Place(value, deeper=True, nulls=True, key=key_text(path))
 
     def _has(self, value: str, rank: str) -> bool:

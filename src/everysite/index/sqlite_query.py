@@ -9,7 +9,7 @@ objects), a row of which only the second holds is looked at with `decide.query_m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,34 +20,20 @@ from everysite.decide.query import (
     AtSite,
     ChangedSince,
     Compare,
-    Contains,
     Equals,
     Exists,
-    Matches,
-    Mod,
     Not,
     OneOf,
     Or,
     Predicate,
-    TypeIs,
 )
-from everysite.index.sqlite_paths import DEEPER, FALSE, NULL, OBJECT, TRUE, Place, ranked, storable
-from everysite.index.sqlite_patterns import literal_start, plain_text
-from everysite.index.sqlite_rows import prefix_end
+from everysite.index.sqlite_paths import DEEPER, NULL, Place, findable, ranked
 from everysite.index.sqlite_standing import StateKey
+from everysite.index.sqlite_value import ALL, NONE, Sql, is_plain, joined, test
 
 _DEEPEST = 60  # nested nodes; SQLite takes expressions 1,000 deep
-_LONGEST_LIKE = 10_000  # SQLite refuses patterns above 50,000 bytes
 _INLINE = 20  # values of IN written out; more travel as one JSON text
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Sql:
-    """A condition and what is bound to its question marks."""
-
-    text: str
-    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +48,7 @@ class Bounds:
         return self.sure == self.maybe
 
 
-ALL, NONE = Sql("1"), Sql("0")
 OPEN = Bounds(NONE, ALL)
-Test = tuple[Sql, Sql]
 
 
 class Where(Protocol):
@@ -75,13 +59,58 @@ class Where(Protocol):
     def standing(self, question: AtSite) -> str: ...
 
 
-def bounds(node: Predicate, where: Where, depth: int = 0) -> Bounds:
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Two comparisons of one path that bound values of one type from both sides: one range of an index."""
+
+    low: Compare
+    high: Compare
+
+
+Part = Predicate | Between
+
+
+def conjuncts(node: Predicate) -> list[Part]:
+    """What all must hold, with Ands in Ands unfolded and ranges paired."""
+    flat: list[Part] = []
+    highs: dict[tuple[str, bool], Compare] = {}
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, And):
+            waiting += reversed(one.parts)
+        elif isinstance(one, Compare) and one.op[0] == "<" and _bounding(one) and _side(one) not in highs:
+            highs[_side(one)] = one
+        else:
+            flat.append(one)
+    for i, part in enumerate(flat):
+        if isinstance(part, Compare) and part.op[0] == ">" and _bounding(part) and _side(part) in highs:
+            flat[i] = Between(part, highs.pop(_side(part)))
+    return [*flat, *highs.values()]
+
+
+def _bounding(node: Compare) -> bool:
+    return is_plain(node.value) and findable(node.path)
+
+
+def _side(node: Compare) -> tuple[str, bool]:
+    return node.path, isinstance(node.value, str)
+
+
+def every(parts: Sequence[Part], where: Where, depth: int = 0) -> Bounds:
+    """The conditions of all of them together."""
+    return _joined([bounds(part, where, depth) for part in parts], "AND", ALL)
+
+
+def bounds(node: Part, where: Where, depth: int = 0) -> Bounds:
     """The conditions of a node."""
     if depth > _DEEPEST:
         return OPEN
     match node:
-        case And(parts):
-            return _joined([bounds(part, where, depth + 1) for part in parts], "AND", ALL)
+        case And():
+            return every(conjuncts(node), where, depth + 1)
+        case Between(low, high):
+            return _between(where.place(low.path), low, high)
         case Or(parts):
             return _joined([bounds(part, where, depth + 1) for part in parts], "OR", NONE)
         case Not(part):
@@ -92,7 +121,7 @@ def bounds(node: Predicate, where: Where, depth: int = 0) -> Bounds:
         case ChangedSince(ms):
             return _at(where.place("time"), Compare("time", ">", ms))
         case _:
-            return _at(where.place(node.path), node) if storable(node.path) else _nowhere(node)
+            return _at(where.place(node.path), node) if findable(node.path) else _nowhere(node)
 
 
 def _same(sql: Sql) -> Bounds:
@@ -116,22 +145,6 @@ def _joined(parts: Sequence[Bounds], word: str, empty: Sql) -> Bounds:
     return Bounds(sure, maybe)
 
 
-def joined(parts: Sequence[Sql], word: str, empty: Sql) -> Sql:
-    """All of them with AND or OR between. As a tree of low depth, since SQLite bounds the depth and not the width."""
-    other = NONE if empty == ALL else ALL
-    if other in parts:
-        return other
-    rest = [part for part in parts if part != empty]
-    if not rest:
-        return empty
-    if len(rest) == 1:
-        return rest[0]
-    if len(rest) <= 8:
-        return Sql("(" + f" {word} ".join(p.text for p in rest) + ")", tuple(v for p in rest for v in p.values))
-    half = len(rest) // 2
-    return joined([joined(rest[:half], word, empty), joined(rest[half:], word, empty)], word, empty)
-
-
 def _at(place: Place | StateKey, node: Any) -> Bounds:
     if isinstance(node, OneOf):
         return _one_of(place, node)
@@ -139,12 +152,25 @@ def _at(place: Place | StateKey, node: Any) -> Bounds:
         there = _there(place)
         return there if isinstance(node, Exists) else _null(place, there)
     if isinstance(place, StateKey):
-        sure, maybe = _test(node, "value")
+        sure, maybe = test(node, "value")
         return Bounds(Sql(place.where(sure.text), sure.values), Sql(place.where(maybe.text), maybe.values))
     if place.value == "key" and isinstance(node, Equals | Compare) and not isinstance(node.value, str):
         return _same(NONE)  # a column of texts would take a number for its digits
-    sure, maybe = _test(node, place.value)
+    sure, maybe = test(node, place.value)
     return _hinted(place, node, Bounds(sure, _or_deeper(place, node, maybe)))
+
+
+def _between(place: Place | StateKey, low: Compare, high: Compare) -> Bounds:
+    """Without the edges that keep other types out: the engine takes one bound a side, and these are closer."""
+    found = _joined([_at(place, low), _at(place, high)], "AND", ALL)
+    number = not isinstance(low.value, str)
+    if isinstance(place, StateKey) or (place.value == "key" and number):
+        return found
+    tests = [Sql(f"{place.value} {node.op} ?", (ranked(node.value),)) for node in (low, high)]
+    sure = joined(tests, "AND", ALL)
+    if not place.deeper:
+        return _hinted(place, low, Bounds(sure, sure))
+    return _hinted(place, low, Bounds(sure, found.maybe))
 
 
 def _or_deeper(place: Place, node: Any, maybe: Sql) -> Sql:
@@ -155,7 +181,7 @@ def _or_deeper(place: Place, node: Any, maybe: Sql) -> Sql:
 
 def _hinted(place: Place, node: Any, found: Bounds) -> Bounds:
     """Without an index: the text that must stand in a body is looked for before the body is parsed, at a third of the cost."""
-    if not place.key or place.indexed or found.maybe in (ALL, NONE):
+    if not place.key or place.index or found.maybe in (ALL, NONE):
         return found
     is_text = isinstance(node, Equals) and isinstance(node.value, str)
     text = _encode(node.value).decode() if is_text else place.key
@@ -181,8 +207,8 @@ def _null(place: Place | StateKey, there: Bounds) -> Bounds:
 
 
 def _one_of(place: Place | StateKey, node: OneOf) -> Bounds:
-    plain = [value for value in node.values if _plain(value)]
-    parts = [_at(place, Equals(node.path, value)) for value in node.values if not _plain(value)]
+    plain = [value for value in node.values if is_plain(value)]
+    parts = [_at(place, Equals(node.path, value)) for value in node.values if not is_plain(value)]
     if len(plain) == 1:
         parts.append(_at(place, Equals(node.path, plain[0])))
     elif plain:
@@ -200,108 +226,3 @@ def _in(place: Place | StateKey, plain: Sequence[str | int | float]) -> Bounds:
         return _same(Sql(place.where(f"value IN ({marks})"), values))
     sure = Sql(f"{place.value} IN ({marks})", values)
     return _hinted(place, None, Bounds(sure, _or_deeper(place, None, sure)))
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool) and _exact(value)
-
-
-def _exact(value: str | int | float) -> bool:
-    if isinstance(value, str):
-        return storable(value)
-    return -(2**63) <= value < 2**63
-
-
-def _test(node: Any, value: str) -> Test:
-    """(sure, maybe) for a value that is neither absent, null nor DEEPER; NULL counts as false."""
-    test = _TESTS.get(type(node))
-    return test(node, value) if test else (NONE, Sql(f"{value} = {DEEPER}"))
-
-
-def _equals(node: Equals, value: str) -> Test:
-    wanted = node.value
-    if isinstance(wanted, bool):
-        return _both(Sql(f"{value} = {TRUE if wanted else FALSE}"))
-    if isinstance(wanted, dict | list):  # told apart outside, for {"a": 1} is {"a": 1.0}
-        return NONE, Sql(f"{value} = {OBJECT if isinstance(wanted, dict) else DEEPER}")
-    if isinstance(wanted, str) and not storable(wanted):
-        return NONE, NONE
-    found = Sql(f"{value} = ?", (ranked(wanted),))
-    return (found, found) if _exact(wanted) else (NONE, found)
-
-
-def _compare(node: Compare, value: str) -> Test:
-    wanted, op = node.value, node.op
-    if isinstance(wanted, bool):
-        return _both(Sql(f"({value} {op} {TRUE if wanted else FALSE} AND {value} >= {FALSE})"))
-    if isinstance(wanted, str):
-        if not storable(wanted):
-            return NONE, Sql(f"({value} >= '' AND {value} < {NULL})")
-        edge = f"{value} < {NULL}" if op[0] == ">" else f"{value} >= ''"
-        return _both(Sql(f"({value} {op} ? AND {edge})", (wanted,)))
-    if isinstance(wanted, int | float):
-        edge = f" AND {value} < ''" if op[0] == ">" else ""
-        sure = Sql(f"({value} {op} ?{edge})", (ranked(wanted),))
-        if _exact(wanted):
-            return sure, sure
-        return NONE, Sql(f"({value} {op[0]}= ?{edge})", (ranked(wanted),))
-    return NONE, ALL
-
-
-def _type_is(node: TypeIs, value: str) -> Test:
-    maybe = joined([Sql(_TYPES[kind].replace("{k}", value)) for kind in node.types], "OR", NONE)
-    return (maybe, maybe) if _EXACT_TYPES.issuperset(node.types) else (NONE, maybe)
-
-
-_EXACT_TYPES = frozenset({"null", "bool", "number", "string", "object"})
-_TYPES = {
-    "null": f"{{k}} = {NULL}",
-    "bool": f"{{k}} >= {FALSE}",
-    "number": "{k} < ''",
-    "int": "{k} < ''",
-    "double": "{k} < ''",
-    "string": f"({{k}} >= '' AND {{k}} < {NULL})",
-    "object": f"{{k}} = {OBJECT}",
-    "array": f"{{k}} = {DEEPER}",
-}
-
-
-def _contains(node: Contains, value: str) -> Test:
-    """Case is folded outside where anything but ASCII is in play; LIKE does it for ASCII, up to a NUL."""
-    text, odd = Sql(f"typeof({value}) = 'text'"), Sql(f"octet_length({value}) <> length({value})")
-    folded = node.text.casefold()
-    if not folded.isascii() or "\0" in folded or len(folded) > _LONGEST_LIKE:
-        return NONE, joined([text, odd], "AND", ALL) if not folded.isascii() else text
-    pattern = "%" + folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    like = Sql(f"{value} LIKE ? ESCAPE '\\'", (pattern,))
-    return joined([text, like], "AND", ALL), joined([text, joined([like, odd], "OR", NONE)], "AND", ALL)
-
-
-def _matches(node: Matches, value: str) -> Test:
-    plain = plain_text(node.pattern, node.flags)
-    if plain is not None:
-        return _both(Sql(f"(typeof({value}) = 'text' AND instr({value}, ?))", (plain,)))
-    start = literal_start(node.pattern, node.flags)
-    end = prefix_end(start)
-    if not start or end is None:
-        return NONE, Sql(f"({value} >= '' AND {value} < {NULL})")
-    return NONE, Sql(f"({value} >= ? AND {value} < ?)", (start, end))
-
-
-def _mod(node: Mod, value: str) -> Test:
-    return NONE, Sql(f"{value} < ''")
-
-
-def _both(sql: Sql) -> Test:
-    return sql, sql
-
-
-_TESTS: dict[type, Callable[..., Test]] = {
-    Equals: _equals,
-    Compare: _compare,
-    TypeIs: _type_is,
-    Contains: _contains,
-    Matches: _matches,
-    Mod: _mod,
-}
-"""The others (Size, Member) are about arrays."""

@@ -27,7 +27,7 @@ class Elements(Protocol):
     def put(self, elements: Sequence[Element]) -> list[Element]:
         """Insert (id 0) or replace whole (by id; the key may have changed: a rename). Answers them with `id` and `change`
         filled in, drops tombstones of the keys, which may change places within a batch. All or nothing: Conflict when a
-        key is taken, BadRequest for an empty key or one with a NUL."""
+        key is taken, BadRequest for an empty key or one with a NUL, in bodies too."""
 
     def bury(self, stones: Sequence[Tombstone]) -> None:
         """Remove the elements of these keys (with their replicas) where they exist, and remember the tombstones."""
