@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.api.conftest import Api, Run
 
+from everysite.tracker.events import Told
+
 pytestmark = pytest.mark.anyio
 
 
@@ -186,3 +188,39 @@ async def test_s5_a_link_that_is_asked_for_is_deleted_once(api: Api) -> None:
     await api.create(node("z-0"), link("z-l", "z-0", "z-0"))
     assert (await api.ask("DELETE", "/api/graphDelete", ["z-0", "z-l"])).json == ["z-0", "z-l"]
     assert (await api.ask("GET", "/api/read/z-0,z-l")).status == 404
+
+
+async def test_s5_graph_delete_is_one_event(api: Api) -> None:
+    await api.create(node("e-0"), node("e-1"), link("e-l", "e-0", "e-1"))
+    told: list[Told] = []
+    quiet = api.service._core.events.listen(told.append)
+    assert (await api.ask("DELETE", "/api/graphDelete", ["e-0"])).status == 200
+    quiet()
+    assert [sorted(each.removed) for each in told] == [["e-0", "e-l"]]
+
+
+async def test_s5_graph_delete_leaves_links_of_others_in_author_mode(run: Run) -> None:
+    async with run(author_mode=True) as api:
+        await api.create(node("mine"), link("my-link", "mine", "far"), as_="user")
+        await api.create(node("far"), link("their-link", "far", "mine"))
+        assert (await api.ask("DELETE", "/api/graphDelete", "far", as_="user")).status == 404
+        assert (await api.ask("DELETE", "/api/graphDelete", "mine", as_="user")).json == "mine"
+        assert (await api.ask("GET", "/api/read/my-link")).status == 404
+        assert (await api.ask("GET", "/api/read/their-link,far")).status == 200
+
+
+async def test_s5_graph_delete_leaves_what_others_have_locked(run: Run) -> None:
+    async with run(enforce_locks=True) as api:
+        await api.create(node("held"), node("free"), link("l-held", "held", "free"))
+        assert (await api.ask("PUT", "/api/lock/", "held", as_="user")).status == 200
+        assert (await api.ask("DELETE", "/api/graphDelete", "held", as_="editor")).status == 409
+        assert (await api.ask("GET", "/api/read/held,l-held")).status == 200
+        assert (await api.ask("PUT", "/api/unlock/", "held", as_="user")).status == 200
+        assert (await api.ask("PUT", "/api/lock/", "l-held", as_="user")).status == 200
+        assert (await api.ask("DELETE", "/api/graphDelete", "held", as_="editor")).json == "held"
+        assert (await api.ask("GET", "/api/read/l-held")).status == 200
+
+
+async def test_s5_users_and_sites_are_no_links(api: Api) -> None:
+    for key in ("@guest", "rsyncGlobalParameters"):
+        assert (await api.ask("DELETE", "/api/graphDelete", key, as_="editor")).status == 403

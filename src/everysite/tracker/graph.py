@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 
+from everysite.errors import BadRequest
 from everysite.index.contract import Transaction
 from everysite.model.element import Body, Element
 from everysite.tracker.core import Core
@@ -25,7 +26,7 @@ _OTHER: dict[Side, Side] = {"src_id": "tgt_id", "tgt_id": "src_id"}
 
 
 class GraphVerbs:
-    """The verbs that follow links. None raises for what is missing."""
+    """The verbs that follow links. They raise BadRequest, TooLarge, TooCostly, and nothing for what is missing."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -43,6 +44,8 @@ class GraphVerbs:
         return await self._from(caller, asked, "src_id", _names)
 
     async def _from(self, caller: Caller, asked: GraphAsked, near: Side, told: Callable[[Transaction, Walk], T]) -> T:
+        if not asked.ids:
+            raise BadRequest("nothing to start from; name at least one element")
         self._core.cap(len(asked.ids), "identifiers")
         keys = [identifier(key) for key in asked.ids]
         limits, view = self._core.limits, sight(caller, self._core.limits)
