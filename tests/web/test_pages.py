@@ -106,6 +106,8 @@ async def test_below_a_base_path_links_and_cookie_stay_below_it(stub: Stub) -> N
                 assert answer.status == 200, path
                 links = re.findall(r'\b(?:href|action|data-base)="(/[^"]*)"', answer.text)
                 assert not [link for link in links if not link.startswith("/sync")]
+        described = await ask(server.port, "GET", "/sync/api/openapi.json")
+        assert described.json["servers"] == [{"url": "/sync"}]
         answer = await ask(server.port, "POST", "/sync/signIn", b"username=ada&password=right", headers=FORM)
         assert (answer.headers["location"], "Path=/sync;" in answer.headers["set-cookie"]) == ("/sync/", True)
     finally:

@@ -52,11 +52,9 @@ def endpoint(operation: Operation[Any, Any], service: Service, options: Options,
         programs = asked.media_type == PROGRAMS
         chosen = plain if programs else form
         request, single = await chosen.read(asked)
+        waiting = waits and _wait(request)
         call = service.as_caller(caller).call(operation, request)
-        if waits and _wait(request):
-            result = await attention.during(call, asked.receive)
-        else:
-            result = await call
+        result = await (attention.during(call, asked.receive) if waiting else call)
         status, body, *more = chosen.write(result, single)
         kind = _PROGRAMS_JSON if programs else JSON
         await answer(send, status, body, [*kind, *more[0]] if more else kind)

@@ -15,7 +15,8 @@ from typing import Any
 
 from starlette.types import Send
 
-from everysite.web.openapi import describe
+from everysite.web.answer import answer
+from everysite.web.openapi import describe, document
 from everysite.web.options import Options
 from everysite.web.page import Page, show
 from everysite.web.request import Asked
@@ -26,14 +27,21 @@ _DEEP = 4  # how far types within types are unfolded
 
 
 class Explorer:
-    """The handlers of the page, and of the address people try first."""
+    """The handlers of the page, of the description it is made from, and of the address people try first."""
 
     def __init__(self, options: Options) -> None:
         self._base = options.base_path.rstrip("/")
 
     def routes(self) -> tuple[Route, ...]:
         # Clients of ten years ago create by POST /api/; what is not served any more is 404 for them.
-        return Route("GET", "/api", self.index, "api", lone=True), Route("GET", "/api/docs", self.page, "docs")
+        return (
+            Route("GET", "/api", self.index, "api", lone=True),
+            Route("GET", "/api/docs", self.page, "docs"),
+            Route("GET", "/api/openapi.json", self.document, "openapi"),
+        )
+
+    async def document(self, asked: Asked, send: Send) -> None:
+        await answer(send, 200, document(self._base))
 
     async def page(self, asked: Asked, send: Send) -> None:
         await show(send, explorer(self._base))

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from starlette.types import Send
-
 from everysite.errors import BadRequest
 from everysite.tracker.contract import CHANGES, OPERATIONS
 from everysite.tracker.operation import Operation
 from everysite.tracker.relay import Broker
-from everysite.web.answer import answer
 from everysite.web.attention import Attention
 from everysite.web.backup import Backup
 from everysite.web.endpoint import Service, endpoint
@@ -26,7 +23,6 @@ from everysite.web.errors_http import Failure, Headers, form, verb
 from everysite.web.explorer import Explorer
 from everysite.web.feed import FeedDoors
 from everysite.web.files import Files
-from everysite.web.openapi import document
 from everysite.web.options import Options
 from everysite.web.relay import Relay
 from everysite.web.request import Asked
@@ -57,7 +53,6 @@ def api(service: Service, broker: Broker, options: Options, attention: Attention
         *Relay(service, broker, options, attention).routes(),
         *Files(service, options, attention).routes(),
         *Backup(service, attention).routes(),
-        Route("GET", "/api/openapi.json", _describe, "openapi"),
         *Explorer(options).routes(),
     ]
     return Face("api", "/api", "token", tuple(routes), _refuse)
@@ -83,10 +78,6 @@ def addresses(operation: Operation[Any, Any]) -> list[tuple[str, str]]:
     if operation.shape in ("ids", "graph") and operation.method == "POST":
         return [("POST", operation.path), ("GET", operation.path + "/{*ids}")]
     return [(operation.method, operation.path)]
-
-
-async def _describe(asked: Asked, send: Send) -> None:
-    await answer(send, 200, document())
 
 
 def _refuse(failed: Failure, asked: Asked, what: str) -> tuple[Headers, bytes]:

@@ -56,9 +56,9 @@ Json = dict[str, Any]
 
 
 @cache
-def document() -> bytes:
-    """The document as JSON."""
-    return msgspec.json.encode(describe())
+def document(base: str = "") -> bytes:
+    """The document as JSON, for a tracker below this base path."""
+    return msgspec.json.encode(describe() | ({"servers": [{"url": base}]} if base else {}))
 
 
 def describe() -> Json:
