@@ -412,8 +412,10 @@ async def test_s10_who_does_not_sign_in_is_sent_away(api: Api, monkeypatch: pyte
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_s10_below_a_base_path(run: Run, way: str) -> None:
-    below = {"path": "sync/socket.io"}
-    async with run(Options(base_path="/sync")) as api, listening(api.port, api.tokens["guest"], way, **below) as heard:
+    async with (
+        run(Options(base_path="/sync")) as api,
+        listening(api.port, api.tokens["guest"], way, path="sync/socket.io") as heard,
+    ):
         await settled(api, heard, "s10-based")
 
 
