@@ -88,7 +88,10 @@ def clean(body: Mapping[str, Any], who_class: WhoClass) -> Body:
     """
     if who_class == "admin":
         return {key: value for key, value in body.items() if key != PASSWORD and not key.startswith(PASSWORD + ".")}
-    kept = {key: value for key, value in body.items() if key.split(".")[0] not in RESTRICTED}
+    if RESTRICTED.isdisjoint(body) and "." not in "".join(body):  # the usual case; a look at every key costs 4 us
+        kept = dict(body)
+    else:
+        kept = {key: value for key, value in body.items() if key.split(".")[0] not in RESTRICTED}
     if "active" in kept:
         kept["active"] = False
     return kept

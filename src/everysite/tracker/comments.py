@@ -5,32 +5,29 @@ Owns: what a comment stores. Must not know: HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from everysite.errors import BadRequest
 from everysite.model.element import Body, Element
 from everysite.tracker.create import build, signed
-from everysite.tracker.identifiers import Keyed, generated, identifier
+from everysite.tracker.identifiers import Keyed, generated, identifier, refuse_dollars
 from everysite.tracker.writing import Writing
 
 
-def on_parents(items: Iterable[object]) -> list[Keyed]:
+def on_parents(items: Iterable[object]) -> Iterator[Keyed]:
     """One (parent, keys) a comment to make. Raises BadRequest when any item is no comment."""
-    found: list[Keyed] = []
     for item in items:
         if not isinstance(item, dict):
             raise BadRequest("a comment is an object with #parent and comment")
         if not isinstance(item.get("comment"), str) or not item["comment"]:
             raise BadRequest("comment is missing; it is a text that is not empty")
-        if any(name.startswith("$") for name in item):
-            raise BadRequest("a key starts with '$', which is kept for queries; choose another name")
+        refuse_dollars(item)
         parents = item.get("#parent")
         parents = parents if isinstance(parents, list) else [parents]
         if not parents or None in parents:
             raise BadRequest("#parent is missing; name the element (or several) this is about")
         body = {name: value for name, value in item.items() if name != "_id"}
-        found += [(identifier(parent), body) for parent in parents]
-    return found
+        yield from ((identifier(parent), body) for parent in parents)
 
 
 def comment(writing: Writing, items: Sequence[Keyed]) -> list[Body | None]:

@@ -5,7 +5,8 @@ Owns: each request as one unit of work, and what starts when it is durable. Must
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TypeVar
 
 from everysite.index.contract import Transaction
@@ -57,7 +58,7 @@ class ElementVerbs:
         return await self._write(caller, lambda writing: upsert(writing, items), kept)
 
     async def update(self, caller: Caller, asked: Items) -> Items:
-        asked_for = self._capped(list(keyed(asked.items)))
+        asked_for = self._capped(keyed(asked.items))
         update.check(asked_for)
         items, kept = await self._users.take_passwords(caller, asked_for)
         return Items(await self._write(caller, lambda writing: update.update(writing, items), kept))
@@ -72,7 +73,7 @@ class ElementVerbs:
 
     async def publish(self, caller: Caller, asked: Items) -> Published:
         publish.check(asked.items)
-        items = self._capped(list(keyed(asked.items)))
+        items = self._capped(keyed(asked.items))
         return await self._write(caller, lambda writing: publish.publish(writing, items))
 
     async def comment(self, caller: Caller, asked: Items) -> Items:
@@ -98,11 +99,13 @@ class ElementVerbs:
 
     def _new(self, caller: Caller, asked: Items, null_text: bool = False) -> list[Keyed]:
         make = new_id if caller.administers else None
-        return self._capped(list(newly_keyed(asked.items, self._core.limits.id_pattern, make, null_text)))
+        return self._capped(newly_keyed(asked.items, self._core.limits.id_pattern, make, null_text))
 
-    def _capped(self, items: list[Keyed]) -> list[Keyed]:
-        self._core.cap(len(items), "elements")
-        return items
+    def _capped(self, items: Iterable[Keyed]) -> list[Keyed]:
+        """The items, of which no more are unfolded than one request may have."""
+        found = list(islice(items, self._core.limits.batch + 1))
+        self._core.cap(len(found), "elements")
+        return found
 
     async def _write(self, caller: Caller, verb: Callable[[Writing], T], kept: dict[str, str] | None = None) -> T:
         """Carry a verb out in one unit, then start what follows: work at sites, events, a new configuration."""

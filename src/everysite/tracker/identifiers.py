@@ -1,12 +1,13 @@
 """Identifiers as clients send them, and those the tracker makes.
 
 Owns: which `_id` is one, arrays of them, `{#}`, generated ones. Must not know: the index, verbs.
-
-Made identifiers are ULIDs: 26 characters that sort by the time they were made.
 """
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -29,9 +30,28 @@ def identifier(key: Any) -> str:
     return canonical(key) if key[0] == "/" else key
 
 
+class _Made:
+    """The last identifier that was given out, as a number. Units make some on the index's thread, verbs on the loop's."""
+
+    lock = threading.Lock()
+    last = 0
+
+
 def generated() -> str:
-    """A new identifier for an element that came without one."""
-    return str(ULID()).lower()
+    """A new identifier for an element that came without one: 24 hexadecimal digits, as existing clients know them.
+
+    48 bits of ms, then 48 of chance. They sort in the order in which a process makes them, also when its clock steps back.
+    """
+    fresh = time.time_ns() // 1_000_000 << 48 | random.getrandbits(48)
+    with _Made.lock:
+        _Made.last = max(_Made.last + 1, fresh)
+        return f"{_Made.last:024x}"
+
+
+def refuse_dollars(body: Body) -> None:
+    """Raise BadRequest for a key that starts with '$'. All keys are looked at in one step: most requests have none."""
+    if "\0$" in "\0" + "\0".join(body):
+        raise BadRequest("a key starts with '$', which is kept for queries; choose another name")
 
 
 def keyed(items: Iterable[object]) -> Iterator[Keyed]:
@@ -48,8 +68,7 @@ def newly_keyed(
     (that of `make`), and a ULID takes the place of `pattern` in it. Raises BadRequest, also for keys nothing can have."""
     for item in items:
         body = _object(item)
-        if any(name.startswith("$") for name in body):
-            raise BadRequest("a key starts with '$', which is kept for queries; choose another name")
+        refuse_dollars(body)
         if "_id" not in body:
             yield make(body) if make else generated(), body
             continue

@@ -62,6 +62,7 @@ def settled(writing: Writing, changes: Sequence[tuple[Element | None, Element]])
         if writing.users is not None:
             kept = writing.kept.get(after.key, "")
             writing.users.stored(writing.tx, writing.caller, before, after, kept, writing.now)
+            writing.access_changed |= is_user(after.key, after.body)
         if is_site(after.body):
             writing.revision = store_site(writing.tx, after)
         elif before is not None and is_site(before.body):
@@ -79,6 +80,7 @@ def gone(writing: Writing, elements: Sequence[Element]) -> None:
             raise BadRequest(f"{GLOBALS_KEY} cannot be deleted; update its keys instead")
         if writing.users is not None:
             writing.users.removed(writing.tx, writing.caller, element, writing.now)
+            writing.access_changed |= is_user(element.key, element.body)
         if is_site(element.body):
             _forget_site(writing, element)
     noted = [(element, None) for element in elements if element.is_file or acts(element)]

@@ -13,7 +13,7 @@ from everysite.errors import BadRequest, Conflict, Forbidden, NotFound
 from everysite.model.element import Body, Element
 from everysite.tracker import special
 from everysite.tracker.create import build, signed
-from everysite.tracker.identifiers import generated
+from everysite.tracker.identifiers import generated, refuse_dollars
 from everysite.tracker.states import compose, take_apart
 from everysite.tracker.update import Changed, store, with_origin
 from everysite.tracker.writing import Writing
@@ -25,8 +25,7 @@ def check(body: Body) -> None:
     """Raise BadRequest for a body without a `file`, or with keys no element can have."""
     if not isinstance(body.get("file"), str) or not body["file"]:
         raise BadRequest("file is missing; name the file of the new version")
-    if any(name.startswith("$") for name in body):
-        raise BadRequest("a key starts with '$', which is kept for queries; choose another name")
+    refuse_dollars(body)
 
 
 def version(writing: Writing, key: str, body: Body) -> Body:
