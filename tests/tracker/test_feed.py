@@ -299,6 +299,24 @@ async def test_a_token_for_a_prefix_follows_what_lies_below_it(feed: Feed, index
     assert keys(await ask(feed, caller=Caller("ada", "user", prefix="/a/"))) == ["/a/x", "child", "/a/y"]
 
 
+async def test_a_query_chooses_among_elements(feed: Feed, index: Index) -> None:
+    await put(index, "/a", shot="s1", n=5)
+    await put(index, "/b", shot="s2", n=7)
+    await index.run(lambda tx: tx.elements.bury([Tombstone("/c", tx.stamp(1))]))
+    assert keys(await ask(feed, query="shot:s1")) == ["/a", "/c"]
+    assert keys(await ask(feed, query="n>5 shot:/^s/")) == ["/b", "/c"]
+    since = (await ask(feed, "")).cursor
+    waiting = asyncio.create_task(ask(feed, since, wait_ms=60_000, query="shot:s1"))
+    await asyncio.sleep(0.05)
+    await put(index, "/b", shot="s3")
+    await put(index, "/a", shot="s1", n=6)
+    async with asyncio.timeout(10):
+        assert keys(await waiting) == ["/a"]
+    for odd in ("missing@paris", "a:1 error@paris", "a:/(/"):
+        with pytest.raises(BadRequest):
+            await ask(feed, query=odd)
+
+
 async def test_nobody_follows_without_the_right(service: Service, clock: Clock) -> None:
     for rank in ("guest", "user", "agent"):
-        await service.call(Caller("x", rank), CHANGES, ChangesAsked())  # type: ignore[arg-type]
+        await service.call(Caller("x", rank), CHANGES, ChangesAsked())

@@ -16,6 +16,8 @@ from itertools import islice
 
 import msgspec
 
+from everysite.decide import query_text
+from everysite.decide.query import Predicate
 from everysite.errors import BadRequest, CursorLost, Transient
 from everysite.index.contract import Index, Transaction
 from everysite.tracker.feed_messages import ChangeEntry, Changes, ChangesAsked
@@ -35,10 +37,12 @@ _BYTES = 4 << 20  # of elements in one answer
 
 
 class Feed:
-    """One a tracker. `see` tells what a caller sees now."""
+    """One a tracker. `see` tells what a caller sees now, `read` what the text of a query means."""
 
-    def __init__(self, index: Index, see: Callable[[Caller], Sight]) -> None:
-        self._index, self._see = index, see
+    def __init__(
+        self, index: Index, see: Callable[[Caller], Sight], read: Callable[[str], Predicate] = query_text.parse
+    ) -> None:
+        self._index, self._see, self._read = index, see, read
         self._tail = Tail(index)
         self._waiting: set[asyncio.Future[int]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -65,8 +69,8 @@ class Feed:
         self._release(self._waiting)
 
     async def changes(self, caller: Caller, asked: ChangesAsked) -> Changes:
-        """Raises BadRequest (no cursor), CursorLost, Transient when the tracker stops meanwhile."""
-        view = View(self._see(caller), asked.prefix)
+        """Raises BadRequest (no cursor, no query), CursorLost, Transient when the tracker stops meanwhile."""
+        view = View(self._see(caller), asked.prefix, self._read(asked.query) if asked.query else None)
         commits = self._tail.commits
         number = await self._position(asked.since, commits)
         end = asyncio.get_running_loop().time() + asked.wait_ms / 1000

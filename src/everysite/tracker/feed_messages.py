@@ -18,13 +18,14 @@ class ChangesAsked(msgspec.Struct, frozen=True):
     """What changed after a cursor: `since` "" from now on, "0" everything there is.
 
     `wait_ms`: how long to wait for the first change when there is none yet. `prefix`: only what has an identifier that
-    starts so.
+    starts so. `query`: only elements the text query matches as they are now; what is gone is told whatever it was.
     """
 
     since: str = ""
     limit: Annotated[int, Meta(ge=1, le=PAGE)] = PAGE
     wait_ms: Annotated[int, Meta(ge=0)] = 0
     prefix: str = ""
+    query: str = ""
 
 
 class ChangeEntry(msgspec.Struct, frozen=True):

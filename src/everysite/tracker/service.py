@@ -13,6 +13,8 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from everysite.decide import query_text
+from everysite.decide.query import Predicate
 from everysite.errors import EverysiteError
 from everysite.index.contract import Index, Transaction
 from everysite.model.element import Element
@@ -69,7 +71,7 @@ class Service:
         self._host = host or None
         self._care = CareVerbs(self._core, scratch)
         self.access = Access(self._core, mail)
-        self.feed = Feed(index, self.sight)
+        self.feed = Feed(index, self.sight, self._query)
         self._work = WorkVerbs(self._core)
         self._verbs = self._bind()
         self._reclaiming: asyncio.Task[None] | None = None
@@ -83,6 +85,9 @@ class Service:
     def events(self) -> Events:
         """Where requests tell what they did."""
         return self._core.events
+
+    def _query(self, text: str) -> Predicate:
+        return query_text.parse(text, self._core.limits.lone_words, self._core.clock())
 
     def sight(self, caller: Caller) -> Sight:
         """What a caller sees."""
