@@ -21,7 +21,7 @@ from everysite.tracker.search import SearchVerbs
 from everysite.tracker.search_messages import Between, Page, StateAsked
 from everysite.tracker.states import compose
 
-_ODD = 10_000  # elements whose priority is a text are sorted here and not by the index; who has more waits for the rest
+_FEW = 10_000  # elements that are read and ranked here
 
 
 class StandingVerbs:
@@ -48,10 +48,26 @@ class StandingVerbs:
         source, target = await self._core.index.read(
             lambda tx: (site_named(tx, asked.source).name, site_named(tx, asked.target).name)
         )
-        keys: list[str] = []
-        for where, order, most in _classes(_due(source, target), n):
-            keys += (await self._search.find(caller, Search(where, order, limit=most))).keys
-        return Items(await self._core.index.read(lambda tx: _next(tx, keys, n)))
+        keys = await self._candidates(caller, _due(source, target), n)
+        return Items(await self._core.index.read(lambda tx: _next(tx, keys, n), scan=True))
+
+    async def _candidates(self, caller: Caller, due: Predicate, n: int) -> list[str]:
+        """Files among which the next n are. Mostly there are few in all, and one walk finds them; of many, as many as needed
+        of each class: one order for all would put files without a priority behind negative ones."""
+
+        async def found(where: Predicate, limit: int, *sort: tuple[str, Literal[1, -1]]) -> list[str]:
+            return (await self._search.find(caller, Search(where, sort, limit=limit))).keys
+
+        keys = await found(due, _FEW)
+        if len(keys) < _FEW:
+            return keys
+        high, low = Compare("sync_priority", ">", 0), Compare("sync_priority", "<", 0)
+        texts = TypeIs("sync_priority", ("string",))  # forms send them; in this order they come before all numbers
+        keys += await found(And((due, Or((high, texts)))), _FEW + n, ("sync_priority", -1), ("time", 1))
+        plain = await found(And((due, Not(Or((high, low, texts))))), n, ("time", 1))
+        if len(plain) < n:
+            plain += await found(And((due, low)), n, ("sync_priority", -1), ("time", 1))
+        return keys + plain
 
 
 def _due(source: str, target: str) -> Predicate:
@@ -61,23 +77,8 @@ def _due(source: str, target: str) -> Predicate:
     return And((there, lacking, Not(Exists(f"syncing_{target}"))))
 
 
-def _classes(due: Predicate, n: int) -> list[tuple[Predicate, tuple[tuple[str, Literal[1, -1]], ...], int]]:
-    """Up to n files each of those that go first, as they come, and last; and those whose priority a form sent as text.
-
-    One order of the index for all would put files without a priority after negative ones.
-    """
-    first, last = Compare("sync_priority", ">", 0), Compare("sync_priority", "<", 0)
-    odd = TypeIs("sync_priority", ("string",))
-    return [
-        (And((due, first)), (("sync_priority", -1), ("time", 1)), n),
-        (And((due, Not(Or((first, last, odd))))), (("time", 1),), n),
-        (And((due, last)), (("sync_priority", -1), ("time", 1)), n),
-        (And((due, odd)), (("time", 1),), _ODD),
-    ]
-
-
 def _next(tx: Transaction, keys: list[str], n: int) -> list[Body | None]:
-    found = [element for element in tx.elements.get(keys) if element is not None]
+    found = [element for element in tx.elements.get(list(dict.fromkeys(keys))) if element is not None]
     return compose(tx, sorted(found, key=_rank)[:n])
 
 
