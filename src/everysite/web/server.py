@@ -22,6 +22,7 @@ _log = logging.getLogger("everysite.web")
 _KEEP_ALIVE = 75  # s; longer than our client keeps an idle connection, so it never writes into one that closes
 _GRACE = 3  # s for answers that are on their way; with what comes after it the stop stays below 5
 _BACKLOG = 2048
+_FILES = 65_536
 _WS_BYTES = 1 << 20  # of one message from a client; none of ours needs a tenth of it
 
 
@@ -103,8 +104,22 @@ class Running:
             await asyncio.wait(list(state.tasks), timeout=1)
 
 
+def _allow_connections() -> None:
+    """Many who wait at once are the rule here, and every one is an open file; systems begin with some 1,000."""
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # a container that forbids it; the limit stays
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def serve(app: App, host: str, port: int, context: ssl.SSLContext | None = None) -> Running:
     """Listen and serve in the running loop. Raises Conflict when the port is taken, Unreadable for an unusable address."""
+    _allow_connections()
     running = Running(app, _listen(host, port), context)
     running.start()
     await running.wait_ready()
