@@ -110,10 +110,11 @@ def _scope(tx: Transaction, caller: Caller, asked: NewToken, rank: str) -> NewTo
 
 
 def _prefix(text: str) -> str:
-    if text and not is_path(text):
+    if text in ("", "/"):
+        return ""
+    if not is_path(text):
         raise BadRequest(f"prefix is {text!r}; it is a folder of the namespace like /shots/")
-    found = check_prefix(text)
-    return "" if found == "/" else found
+    return check_prefix(text)
 
 
 def _info(row: Token) -> TokenInfo:

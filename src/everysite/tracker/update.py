@@ -68,8 +68,10 @@ def update_page(writing: Writing, items: Sequence[Keyed], found: Sequence[Elemen
     """
     changes: dict[str, Changed] = {}
     for element, (key, body) in zip(found, items, strict=True):
-        sent = bool(body) or key in writing.kept
-        if element is not None and sent and (change := _change(writing, element, body)) is not None:
+        if element is None:
+            continue
+        special.guard(writing, element)  # also where nothing is left of the item but what they may not write
+        if (body or key in writing.kept) and (change := _change(writing, element, body)) is not None:
             changes[key] = change
     saved = store(writing, list(changes.values()))
     shown: list[Element | None] = []
@@ -90,7 +92,6 @@ def store(writing: Writing, changes: Sequence[Changed]) -> dict[str, Element]:
 
 
 def _change(writing: Writing, element: Element, item: Body) -> Changed | None:
-    special.guard(writing, element)
     change = writing.clean(item)
     states: States = {}
     names: list[str] = []
