@@ -292,6 +292,31 @@ async def test_in_author_mode_others_elements_are_not_there(index: Index) -> Non
         feed.close()
 
 
+async def test_what_is_worked_out_for_one_view_is_not_shown_to_another(index: Index) -> None:
+    feed = Feed(index, lambda caller: sight(caller, Limits(author_mode=True)))
+    await feed.start()
+    try:
+        since = (await ask(feed, "")).cursor
+        await put(index, "/a/mine", author="ada", n=1)
+        await put(index, "/b/his", author="bob", n=2)
+        views: list[tuple[Caller, dict[str, Any], list[str]]] = [
+            (ADMIN, {}, ["/a/mine", "/b/his"]),
+            (Caller("ada", "user"), {}, ["/a/mine"]),
+            (Caller("bob", "user"), {}, ["/b/his"]),
+            (Caller("admin", "admin", prefix="/b/"), {}, ["/b/his"]),
+            (ADMIN, {"prefix": "/a/"}, ["/a/mine"]),
+            (ADMIN, {"query": "n:2"}, ["/b/his"]),
+            (ADMIN, {"query": "n:1"}, ["/a/mine"]),
+            (ADMIN, {"limit": 1}, ["/a/mine"]),
+        ]
+        for caller, more, shown in [*views, *views[::-1]]:
+            assert keys(await ask(feed, since, caller=caller, **more)) == shown, (caller, more)
+        await put(index, "/a/new", author="ada")
+        assert keys(await ask(feed, since, caller=Caller("ada", "user"))) == ["/a/mine", "/a/new"]
+    finally:
+        feed.close()
+
+
 async def test_a_token_for_a_prefix_follows_what_lies_below_it(feed: Feed, index: Index) -> None:
     await put(index, "/a/x", "/b/x")
     await put(index, "child", **{"#parent": "/a/x"})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from itertools import islice
 
 import msgspec
@@ -32,6 +32,7 @@ EPOCH = "epoch"
 _PAUSE_S = 0.02  # between two wakes
 _PER_WAITER_S = 0.0002  # and longer with many: telling 2,000 takes some 100 ms, which may be a quarter of the time
 _SLICE = 50  # waiters woken at once; other requests get their turn between two slices
+_SHARED = 200  # answers kept for those who follow alike
 _SCAN = 5_000  # changes one request looks through for a few that match
 _BYTES = 4 << 20  # of elements in one answer
 
@@ -44,6 +45,8 @@ class Feed:
     ) -> None:
         self._index, self._see, self._read = index, see, read
         self._tail = Tail(index)
+        self._version = 0
+        self._pages: dict[Hashable, tuple[Changes, int]] = {}  # of this version of the tail
         self._waiting: set[asyncio.Future[int]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._woken = 0.0
@@ -75,11 +78,10 @@ class Feed:
         number = await self._position(asked.since, commits)
         end = asyncio.get_running_loop().time() + asked.wait_ms / 1000
         while True:
-            found, page = await self._visible(view, number, commits, asked.limit)
+            found, number = await self._shared(view, number, commits, asked.limit)
             left = end - asyncio.get_running_loop().time()
-            if found or page.more or left <= 0:
-                return Changes(self.cursor(page.last), [self._told(entry) for entry in found], page.more)
-            number = page.last
+            if found.changes or found.more or left <= 0:
+                return found
             commits = await self._wait(commits, left)
 
     def cursor(self, number: int) -> str:
@@ -99,6 +101,22 @@ class Feed:
                 " read everything anew with since=0"
             )
         return int(text)
+
+    async def _shared(self, view: View, number: int, commits: int, limit: int) -> tuple[Changes, int]:
+        """What a view shows after a number, and up to where. Many who follow alike are at one place: worked out once."""
+        await self._tail.last(commits)
+        version = self._tail.version
+        if self._version != version or len(self._pages) > _SHARED:
+            self._pages, self._version = {}, version
+        place = view.key, number, limit
+        known = self._pages.get(place)
+        if known is None:
+            found, page = await self._visible(view, number, commits, limit)
+            changes = Changes(self.cursor(page.last), [self._told(entry) for entry in found], page.more)
+            known = changes, page.last
+            if self._tail.version == self._version == version and self._tail.holds(number):
+                self._pages[place] = known
+        return known
 
     async def _visible(self, view: View, number: int, commits: int, limit: int) -> tuple[list[Entry], Page]:
         """Up to `limit` entries the caller sees; the page returned ends behind what was looked at."""

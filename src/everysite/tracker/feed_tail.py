@@ -59,16 +59,21 @@ class Tail:
         self._seen = -1  # the commits that are in it
         self._reading: asyncio.Task[None] | None = None
         self.commits = 0
+        self.version = 0  # another one whenever something was added
 
     async def after(self, number: int, commits: int, limit: int) -> Page:
         """What changed after a number, with at least the first `commits` commits in it."""
         await self._catch_up(commits)
-        if number < self._start:
+        if not self.holds(number):
             return await self._index.read(lambda tx: read(tx, number, min(limit, _STEP)), scan=True)
         first = bisect_right(self._entries, number, key=lambda entry: entry.number)
         found = self._entries[first : first + limit]
         more = first + limit < len(self._entries)
         return Page(found, found[-1].number if more else max(self._last, number), more)
+
+    def holds(self, number: int) -> bool:
+        """Whether everything after a number is in memory."""
+        return number >= self._start
 
     async def last(self, commits: int) -> int:
         """The newest change number."""
@@ -85,12 +90,14 @@ class Tail:
     async def _read(self) -> None:
         commits = self.commits
         newest = await self._index.read(lambda tx: tx.last_change())
+        self.version += newest > self._last
         if self._last < 0 or newest - self._last > _ENTRIES:
             self._entries, self._bytes, self._start, self._last = [], 0, newest, newest
         while self._last < newest:
             page = await self._index.read(_next(self._last))
             self._add(page.entries)
             self._last = page.last
+            self.version += 1
             await asyncio.sleep(0)  # short reads do not leave the loop by themselves
         self._seen = commits
 

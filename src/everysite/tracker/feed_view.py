@@ -8,6 +8,8 @@ below it; in author mode, where nobody can say any more whose it was, nobody but
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import msgspec
 
 from everysite.decide.query import And, AtSite, Member, Not, Or, Predicate
@@ -27,6 +29,9 @@ class View:
             raise BadRequest("words about sites (missing@, error@ ...) are for searches; ask the feed by keys")
         self._sight, self._prefix = sight, prefix
         self._matches = matcher(where) if where is not None else None
+        who = sight.caller.prefix, sight.own and sight.caller.username
+        self.key: Hashable = who, prefix, None if where is None else msgspec.json.encode(where)
+        """Views with the same key show the same."""
 
     def shows(self, entry: Entry) -> bool:
         """Whether this change is for them."""

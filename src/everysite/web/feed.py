@@ -9,7 +9,7 @@ nothing but its place: the next page is asked for when the last one is gone.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -37,7 +37,9 @@ _EVENTS: answer.Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"x-accel-buffering", b"no"),  # nginx would keep events back until its buffer is full
 ]
+_KEPT = 8  # pages whose bytes are kept for others
 _encode = msgspec.json.Encoder().encode
+T = TypeVar("T")
 
 Pages = AsyncIterator[Changes]
 
@@ -132,7 +134,7 @@ class Events:
         self._begun = True
         await answer.more(self._send, _RETRY)
         async for page in self._pages:
-            for chunk in _chunks(page.changes):
+            for chunk in _framed(page):
                 await answer.more(self._send, chunk)
             # Without data it is no event: it moves the id, or keeps the line alive.
             moved = page.cursor != (page.changes[-1].cursor if page.changes else self._cursor)
@@ -172,8 +174,8 @@ class Messages:
         self._begun = True
         async for page in self._pages:
             if page.changes or page.cursor != self._cursor:
-                for part in _parts(page):
-                    await self._send({"type": "websocket.send", "text": _encode(part).decode()})
+                for text in _texts(page):
+                    await self._send({"type": "websocket.send", "text": text})
             self._cursor = page.cursor
 
     async def end(self, error: EverysiteError) -> None:
@@ -191,6 +193,26 @@ def _parts(page: Changes) -> Iterator[Changes]:
             yield Changes(entry.cursor, page.changes[start : place + 1], True)
             start, size = place + 1, 0
     yield Changes(page.cursor, page.changes[start:], page.more)
+
+
+class _Once(Generic[T]):
+    """Work on the newest pages, done once: those who follow alike are given one and the same page."""
+
+    def __init__(self, work: Callable[[Changes], list[T]]) -> None:
+        self._work = work
+        self._kept: dict[int, tuple[Changes, list[T]]] = {}  # with the page, so that its number stays its own
+
+    def __call__(self, page: Changes) -> list[T]:
+        found = self._kept.get(id(page))
+        if found is None:
+            found = self._kept[id(page)] = page, self._work(page)
+            if len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+        return found[1]
+
+
+_framed = _Once(lambda page: list(_chunks(page.changes)))
+_texts = _Once(lambda page: [_encode(part).decode() for part in _parts(page)])
 
 
 def _close_code(error: EverysiteError) -> int:
