@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from bench.cases import big_file, changed, changed_named, first_copy, live_named, no_change, publish, rename, tracker
+from bench.cases import (
+    big_file,
+    changed,
+    changed_named,
+    first_copy,
+    live_named,
+    million,
+    no_change,
+    publish,
+    rename,
+    tracker,
+)
 from bench.measure import Case
 
 CASES: tuple[Case, ...] = (
@@ -19,5 +30,6 @@ CASES: tuple[Case, ...] = (
     Case("tracker-create", tracker.create),
     Case("tracker-update", tracker.update),
     Case("tracker-batch", tracker.create_batch),
+    Case("search-million", million.run),
 )
 """In the order they run."""

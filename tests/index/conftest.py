@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from tests.index.engines import ENGINES, Factory
+from tests.index.oracle import Bench
 
 from everysite.index.contract import Index
 
@@ -22,3 +24,16 @@ async def index(engine: Factory, tmp_path: Path) -> AsyncIterator[Index]:
     index = await engine(tmp_path)
     yield index
     await index.close()
+
+
+@pytest.fixture
+def bench(engine: Factory, tmp_path: Path) -> Iterator[Bench]:
+    """For tests without a loop of their own."""
+
+    async def opened() -> Index:
+        return await engine(tmp_path)
+
+    with asyncio.Runner() as runner:
+        index = runner.run(opened())
+        yield Bench(runner, index)
+        runner.run(index.close())

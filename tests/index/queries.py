@@ -101,6 +101,11 @@ NUMBERS = (
     -1e-300,
 )
 
+PATTERNS = (
+    *("a", "^a", "^/a", "A$", "^$", "^a|b", "^5.?", r"^5\.0", "a?", "^ä", r"\x00", r"^\x61", "a.b", "aB?", "^a+"),
+    *("ß|a", "(a)b", r"\d", r"a\d*", "[a]b", "5{1}", "x{0}a", "%", r"\Baz?", "A[B]", r"\.0", r"tru\x65", "^true"),
+)
+
 scalars = st.sampled_from((None, True, False, *TEXTS, *NUMBERS))
 values: st.SearchStrategy[Any] = st.recursive(
     scalars,
@@ -114,16 +119,13 @@ def _leaves(paths: st.SearchStrategy[str]) -> st.SearchStrategy[Predicate]:
     texts = st.sampled_from(TEXTS)
     types = st.sampled_from(("null", "bool", "number", "int", "double", "string", "object", "array"))
     comparable = st.sampled_from((True, False, *TEXTS, *NUMBERS))
-    patterns = st.sampled_from(
-        ("a", "^a", "^/a", "A$", "^$", "^a|b", "^5.?", r"^5\.0", "a?", "(", "^ä", r"\x00", "%", "^a+")
-    )
     return st.one_of(
         st.builds(Equals, paths, values),
         st.builds(Compare, paths, st.sampled_from(("<", "<=", ">", ">=")), comparable),
         st.builds(OneOf, paths, st.lists(values, max_size=4).map(tuple)),
         st.builds(OneOf, paths, st.lists(comparable, min_size=21, max_size=30).map(tuple)),
         st.builds(Exists, paths),
-        st.builds(Matches, paths, patterns.filter(lambda p: p != "("), st.sampled_from(("", "i", "m", "x", "s"))),
+        st.builds(Matches, paths, st.sampled_from(PATTERNS), st.sampled_from(("", "i", "m", "x", "s"))),
         st.builds(Contains, paths, texts),
         st.builds(Size, paths, st.integers(0, 3)),
         st.builds(TypeIs, paths, st.lists(types, min_size=1, max_size=3).map(tuple)),

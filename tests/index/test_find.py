@@ -6,41 +6,30 @@ Owns: what `find`, `links` and added indexes promise. Must not know: SQL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.index.engines import ENGINES
+from msgspec.structs import replace
+from tests.index.engines import Factory
+from tests.index.oracle import Bench, element
 from tests.index.queries import bodies, searches
 
-from everysite.decide.at_site import stands
-from everysite.decide.query import (
-    EVERYTHING,
-    AtSite,
-    Found,
-    Predicate,
-    Search,
-)
-from everysite.decide.query_match import matches, sort_value
+from everysite.decide.query import EVERYTHING, And, Compare, Equals, Found, Matches, Or, Predicate, Search
+from everysite.errors import BadRequest, TooCostly
 from everysite.index.contract import Index, Transaction
-from everysite.model.clock import Version
-from everysite.model.element import Body, Content, Element, Tombstone
+from everysite.model.element import Body, Content, Element
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
 from everysite.model.task import Wish
-from everysite.tracker.states import compose
 
 pytestmark = pytest.mark.anyio
 T = TypeVar("T")
 CONTENT = Content(10, 0, 0o640, bytes(range(32)))
 LONG = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def element(key: str, body: Body | None = None, **more: Any) -> Element:
-    return Element(key, body or {}, Version(1, 0), **more)
 
 
 async def put(index: Index, *elements: Element) -> list[Element]:
@@ -52,64 +41,6 @@ async def keys(
 ) -> list[str]:
     search = Search(where, sort, **part)
     return (await index.read(lambda t: t.elements.find(search))).keys
-
-
-def expected(tx: Transaction, search: Search, counted: bool, everywhere: bool = True) -> Found:
-    """The exact rule, over all documents as clients see them."""
-    elements = tx.elements.where([], 1_000_000)
-    seen: Sequence[Body | None] = compose(tx, elements)
-    rows = tx.replicas.of([e.id for e in elements])
-    sites = {site.folded: site for site in tx.sites.all()}
-    found = []
-    for one, body in zip(elements, seen, strict=True):
-        assert body is not None
-
-        def at_site(question: AtSite, one: Element = one) -> bool:
-            site = sites.get(question.site.lower())
-            return site is not None and stands(question.state, one, site, rows.get(one.id, []), everywhere)
-
-        if matches(search.where, body, at_site):
-            found.append(body)
-    for path, direction in reversed(search.sort):
-        found.sort(key=lambda body, p=path, d=direction: sort_value(body, p, d), reverse=direction == -1)  # type: ignore[misc]
-    there = [str(body["_id"]) for body in found]
-    return Found(there[search.skip :][: search.limit or None], len(there) if counted else None)
-
-
-class Bench:
-    """An index for many examples, emptied between them."""
-
-    def __init__(self, runner: asyncio.Runner, index: Index) -> None:
-        self._runner = runner
-        self._index = index
-
-    def run(self, unit: Callable[[Transaction], T]) -> T:
-        return self._runner.run(self._index.run(unit))
-
-    def read(self, unit: Callable[[Transaction], T]) -> T:
-        return self._runner.run(self._index.read(unit))
-
-    def fill(self, documents: Sequence[Element]) -> list[Element]:
-        def unit(tx: Transaction) -> list[Element]:
-            tx.elements.bury([Tombstone(e.key, Version(1, 0)) for e in tx.elements.where([], 1_000_000)])
-            return tx.elements.put(documents)
-
-        return self.run(unit)
-
-    def agree(self, search: Search, counted: bool, everywhere: bool = True) -> None:
-        def unit(tx: Transaction) -> None:
-            assert tx.elements.find(search, counted) == expected(tx, search, counted, everywhere)
-
-        self.read(unit)
-
-
-@pytest.fixture(params=list(ENGINES))
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    with asyncio.Runner() as runner:
-        opening: Coroutine[Any, Any, Index] = ENGINES[request.param](tmp_path)  # type: ignore[assignment]
-        index = runner.run(opening)
-        yield Bench(runner, index)
-        runner.run(index.close())
 
 
 identifiers = st.lists(
@@ -152,8 +83,171 @@ def test_an_added_index_changes_no_answer(bench: Bench) -> None:
     attempt()
 
 
+async def test_the_order_across_types(index: Index) -> None:
+    values = [
+        True,
+        [[1]],
+        {"b": 1},
+        {"a": 2},
+        {"a": 1},
+        "b",
+        "B",
+        "ä",
+        "",
+        5,
+        -1,
+        0.5,
+        2**70,
+        None,
+        [],
+        [9, "c"],
+        False,
+    ]
+    await put(index, *(element(f"{n:02}", {"v": value}) for n, value in enumerate(values)), element("absent"))
+    up = [13, 14, "absent", 10, 11, 9, 15, 12, 8, 6, 5, 7, 4, 3, 2, 1, 16, 0]
+    assert await keys(index, EVERYTHING, ("v", 1)) == [n if isinstance(n, str) else f"{n:02}" for n in up]
+    down = [0, 16, 1, 2, 3, 4, 7, 15, 5, 6, 8, 12, 9, 11, 10, 13, 14, "absent"]
+    found = await keys(index, EVERYTHING, ("v", -1))
+    assert found == [n if isinstance(n, str) else f"{n:02}" for n in down]
+
+
+async def test_without_an_order_the_oldest_come_first(index: Index) -> None:
+    await put(index, element("z"), element("a"), element("m"))
+    assert await keys(index) == ["z", "a", "m"]
+    assert await keys(index, EVERYTHING, ("absent", -1)) == ["z", "a", "m"]
+    assert await keys(index, skip=1, limit=1) == ["a"]
+    assert await keys(index, skip=5) == []
+
+
+async def test_counted_is_before_skip_and_limit(index: Index) -> None:
+    await put(index, *(element(str(n), {"n": n, "t": [n]}) for n in range(10)))
+    for where in (Compare("n", ">", 2), Compare("t", ">", 2), And((Compare("n", ">", 2), Matches("_id", ".")))):
+        search = Search(where, skip=3, limit=2)
+        assert await index.read(lambda t, s=search: t.elements.find(s, counted=True)) == Found(["6", "7"], 7)  # type: ignore[misc]
+        assert await index.read(lambda t, s=search: t.elements.find(s)) == Found(["6", "7"])  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("side", ["src_id", "tgt_id"])
+async def test_links_are_found_from_either_side(index: Index, side: Literal["src_id", "tgt_id"]) -> None:
+    await put(index, element("z", {side: "/a"}), element("b", {side: "/b"}), element("a", {side: "/a"}), element("/a"))
+    await put(index, element("odd", {side: ["/a"]}), element("n", {side: 5}), element("deep", {"x": {side: "/a"}}))
+
+    async def links(*ends: str, limit: int = 10) -> list[str]:
+        return [e.key for e in await index.read(lambda t: t.elements.links(side, ends, limit))]
+
+    assert await links("/a") == ["z", "a"]
+    assert await links("/a", "/b", "5", "/c\0") == ["z", "b", "a"]
+    assert await links("/a", "/b", limit=2) == ["z", "b"]
+    assert await links() == []
+    found = await index.read(lambda t: t.elements.links(side, ["/b"], 1))
+    assert found == await index.read(lambda t: t.elements.get(["b"]))
+    await put(index, element("b", {side: "/else"}, id=found[0].id))
+    assert await links("/b") == []
+
+
+async def test_an_index_is_added_listed_kept_and_dropped(engine: Factory, tmp_path: Path) -> None:
+    index = await engine(tmp_path)
+    always = await index.read(lambda t: t.elements.indexed())
+    assert {"_id", "#parent", "src_id", "tgt_id", "time", "origin"} <= set(always)
+    for path in ("A", "a", "deep.it's", "a", "time"):
+        await index.run(lambda t, path=path: t.elements.add_index(path))  # type: ignore[misc]
+    await index.close()
+    index = await engine(tmp_path)
+    listed = await index.read(lambda t: t.elements.indexed())
+    assert listed == sorted({*always, "A", "a", "deep.it's"})
+    assert await index.run(lambda t: t.elements.drop_index("a")) is True
+    assert await index.run(lambda t: t.elements.drop_index("a")) is False
+    assert await index.run(lambda t: t.elements.drop_index("time")) is False
+    assert await index.read(lambda t: t.elements.indexed()) == sorted({*always, "A", "deep.it's"})
+    await index.close()
+
+
+@pytest.mark.parametrize("path", ["", "a.", ".a", "a..b", "a\0", "\ud800", "digest", "synced_paris"])
+async def test_what_is_no_key_gets_no_index(index: Index, path: str) -> None:
+    with pytest.raises(BadRequest):
+        await index.run(lambda t: t.elements.add_index(path))
+
+
+async def test_an_added_index_is_undone_with_its_unit(index: Index) -> None:
+    def unit(tx: Transaction) -> None:
+        tx.elements.add_index("n")
+        assert "n" in tx.elements.indexed()
+        raise BadRequest("no")
+
+    with pytest.raises(BadRequest):
+        await index.run(unit)
+    assert "n" not in await index.read(lambda t: t.elements.indexed())
+    await put(index, element("a", {"n": 1}))
+    assert await keys(index, Equals("n", 1)) == ["a"]
+    assert "n" not in await index.run(lambda t: t.elements.indexed())
+
+
+@pytest.mark.parametrize("body", [{"a\0": 1}, {"a": {"b\0c": 1}}, {"a": [{"\0": None}]}])
+async def test_a_key_with_a_nul_is_refused(index: Index, body: Body) -> None:
+    with pytest.raises(BadRequest, match="NUL"):
+        await put(index, element("x"), element("y", body))
+    assert await keys(index) == []
+    await put(index, element("x", {"a": "\0"}))
+
+
+async def test_a_broken_expression_is_a_bad_request(index: Index) -> None:
+    await put(index, element("a", {"n": "x"}))
+    with pytest.raises(BadRequest):
+        await keys(index, Matches("n", "("))
+
+
+async def test_a_search_that_takes_too_long_is_ended(index: Index) -> None:
+    await put(index, *(element(f"/{n}", {"n": "x" * 50}) for n in range(3_000)))
+    search = Search(And((Matches("n", "x.*y"), Matches("n", "(x+)+y"))))
+
+    def unit(tx: Transaction) -> None:
+        while True:
+            tx.elements.find(search, True)
+
+    with pytest.raises(TooCostly):
+        await index.read(unit, scan=True, seconds=0.05)
+    assert await keys(index, Equals("_id", "/5")) == ["/5"]
+
+
+async def test_a_search_sees_one_state_while_others_write(index: Index) -> None:
+    """Two documents are always written together; no search sees one of them only, by whatever index."""
+    await index.run(lambda t: t.elements.add_index("n"))
+    one, other = await put(index, element("a", {"n": 0, "m": 0}), element("b", {"n": 0, "m": 0}))
+    stop = False
+
+    async def write() -> int:
+        turns = 0
+        while not stop:
+            turns += 1
+            body = {"n": turns % 7, "m": turns % 7, "time": turns}
+            await put(index, replace(one, body=body), replace(other, body=body))
+            if turns % 50 == 0:
+                await index.run(lambda t: t.elements.drop_index("n"))
+                await index.run(lambda t: t.elements.add_index("n"))
+        return turns
+
+    async def look(scan: bool) -> int:
+        seen = 0
+        for turn in range(300):
+            where = (Equals("n", turn % 7), Equals("m", turn % 7), Or((Matches("n", "x"), Compare("n", ">", turn % 7))))
+            for one_where in where:
+                search = Search(one_where, (("time", 1),))
+                found = await index.read(lambda t, s=search: t.elements.find(s, True), scan=scan)  # type: ignore[misc]
+                assert found in (Found([], 0), Found(["a", "b"], 2))
+                seen += len(found.keys)
+        return seen
+
+    writing = asyncio.create_task(write())
+    seen = await asyncio.gather(look(True), look(True), look(False))
+    stop = True
+    assert await writing > 10
+    assert all(seen)
+
+
 SITES = ("paris", "Rome", "it_is-3")
-switches = st.sampled_from((True, False, 1, 0, "true", " FALSE\n", "1", "0", "maybe", None, 2, [], {}))
+switches: st.SearchStrategy[Any] = st.sampled_from(
+    (True, False, 1, 0, "true", " FALSE\n", "1", "0", "maybe", None, 2, [], {})
+)
 wishes = st.fixed_dictionaries(
     {},
     optional={
@@ -221,6 +315,4 @@ def test_states_of_sites_are_found_as_clients_see_them(bench: Bench) -> None:
 
 
 def _placed(row: Replica, there: Sequence[Element], ids: Sequence[int]) -> Replica:
-    from msgspec.structs import replace
-
     return replace(row, element=there[row.element].id, site=ids[row.site])

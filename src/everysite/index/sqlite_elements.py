@@ -23,6 +23,8 @@ from everysite.model.element import Body, Content, Element, Tombstone
 
 _COLUMNS = "id, key, ms, counter, gen, size, mtime_ns, mode, digest, origin, change, late, body"
 _RANKED = tuple(COLUMNS)
+_ABSENT = object()
+_DEFAULTS = (_ABSENT,) * len(_RANKED)
 _INSERT = f"INSERT INTO element ({_COLUMNS}, {', '.join(COLUMNS.values())})"
 _REPLACE = (
     "ON CONFLICT (id) DO UPDATE SET key = excluded.key, ms = excluded.ms, counter = excluded.counter, gen = excluded.gen,"
@@ -199,7 +201,7 @@ def _row(e: Element) -> Row:
             late,
             _text(e),
         ),
-        *(ranked(e.body[key]) if key in e.body else None for key in _RANKED),
+        *[None if value is _ABSENT else ranked(value) for value in map(e.body.get, _RANKED, _DEFAULTS)],
     )
 
 

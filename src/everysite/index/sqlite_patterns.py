@@ -7,6 +7,9 @@ from __future__ import annotations
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_-:, @#%&=~<>!;'\"`")
 _MEANINGFUL = frozenset("imx")
+_ALTERNATIVES = frozenset("|()")
+_CLASSES = frozenset("dDwWsSbB.+*?[]{}^$/\\-")
+_SETS = frozenset("[{")
 _REPEATS = frozenset("*+?{")
 
 
@@ -23,6 +26,22 @@ def literal_start(pattern: str, flags: str) -> str:
     if not pattern.startswith("^") or _MEANINGFUL & set(flags) or "|" in pattern:
         return ""
     return _run(pattern[1:])[0]
+
+
+def needed_text(pattern: str, flags: str) -> str:
+    """The longest text that stands in everything the pattern is found in, as far as that is plain to see; else ''."""
+    if _ALTERNATIVES & set(pattern) or {"i", "x"} & set(flags):
+        return ""
+    best, rest = "", pattern
+    while rest:
+        run, rest = _run(rest)
+        best = max(best, run, key=len)
+        if rest[:1] == "\\" and rest[1:2] not in _CLASSES:
+            break  # digits or names may follow that are no text
+        if rest[:1] in _SETS:
+            break
+        rest = rest[2:] if rest[:1] == "\\" else rest[1:]
+    return best
 
 
 def _run(pattern: str) -> tuple[str, str]:

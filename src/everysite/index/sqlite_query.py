@@ -22,12 +22,14 @@ from everysite.decide.query import (
     Compare,
     Equals,
     Exists,
+    Matches,
     Not,
     OneOf,
     Or,
     Predicate,
 )
 from everysite.index.sqlite_paths import DEEPER, NULL, Place, findable, ranked
+from everysite.index.sqlite_patterns import needed_text
 from everysite.index.sqlite_standing import StateKey
 from everysite.index.sqlite_value import ALL, NONE, Sql, is_plain, joined, test
 
@@ -183,10 +185,18 @@ def _hinted(place: Place, node: Any, found: Bounds) -> Bounds:
     """Without an index: the text that must stand in a body is looked for before the body is parsed, at a third of the cost."""
     if not place.key or place.index or found.maybe in (ALL, NONE):
         return found
-    is_text = isinstance(node, Equals) and isinstance(node.value, str)
-    text = _encode(node.value).decode() if is_text else place.key
+    text = _standing_text(node) or place.key
     hint = Sql("instr(body, ?)", (text,))
     return Bounds(joined([hint, found.sure], "AND", ALL), joined([hint, found.maybe], "AND", ALL))
+
+
+def _standing_text(node: Any) -> str:
+    """What stands in the text of a body for which a leaf holds."""
+    if isinstance(node, Equals) and isinstance(node.value, str):
+        return _encode(node.value).decode()
+    if isinstance(node, Matches):
+        return _encode(needed_text(node.pattern, node.flags)).decode()[1:-1]
+    return ""
 
 
 def _there(place: Place | StateKey) -> Bounds:

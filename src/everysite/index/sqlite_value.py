@@ -12,7 +12,7 @@ from typing import Any
 
 from everysite.decide.query import Compare, Contains, Equals, Matches, Mod, TypeIs
 from everysite.index.sqlite_paths import DEEPER, FALSE, NULL, OBJECT, TRUE, ranked, storable
-from everysite.index.sqlite_patterns import literal_start, plain_text
+from everysite.index.sqlite_patterns import literal_start, needed_text, plain_text
 from everysite.index.sqlite_rows import prefix_end
 
 _LONGEST_LIKE = 10_000  # SQLite refuses patterns above 50,000 bytes
@@ -128,9 +128,13 @@ def _matches(node: Matches, value: str) -> Test:
         return _both(Sql(f"(typeof({value}) = 'text' AND instr({value}, ?))", (plain,)))
     start = literal_start(node.pattern, node.flags)
     end = prefix_end(start)
-    if not start or end is None:
-        return NONE, Sql(f"({value} >= '' AND {value} < {NULL})")
-    return NONE, Sql(f"({value} >= ? AND {value} < ?)", (start, end))
+    if start and end is not None:
+        text = Sql(f"({value} >= ? AND {value} < ?)", (start, end))
+    else:
+        text = Sql(f"({value} >= '' AND {value} < {NULL})")
+    needed = needed_text(node.pattern, node.flags)
+    part = Sql(f"instr({value}, ?)", (needed,)) if len(needed) > len(start) else ALL
+    return NONE, joined([text, part], "AND", ALL)
 
 
 def _mod(node: Mod, value: str) -> Test:
