@@ -216,9 +216,57 @@ def test_a_token_for_a_program(up: Up, tmp_path: Path) -> None:
     assert elsewhere("status", environ=environ).returncode == 4
 
 
+def test_a_token_narrower_than_its_user(up: Up, tmp_path: Path) -> None:
+    scope = ["--class", "editor", "--read-only", "--site", "rome", "--prefix", "/shots"]
+    made = up.everysite("token", "add", "narrow", *scope)
+    assert made.returncode == 0, made.stderr
+    elsewhere = Everysite(tmp_path, tmp_path / "no-home")
+    environ = {"EVERYSITE_TRACKER": up.url, "EVERYSITE_TOKEN": made.stdout.strip()}
+    assert elsewhere("status", environ=environ).returncode == 0
+    assert elsewhere("user", "list", environ=environ).returncode == 4
+    refused = elsewhere("create", '{"_id": "/shots/x"}', environ=environ)
+    assert "only reads" in refused.stderr
+    [entry] = [each for each in up.everysite.json("token", "list") if each["label"] == "narrow"]
+    assert [entry[key] for key in ("class", "readOnly", "site", "prefix")] == ["editor", True, "rome", "/shots/"]
+    assert "editor read rome /shots/" in up.everysite("token", "list").stdout
+    assert up.everysite("token", "remove", str(entry["id"])).returncode == 0
+
+
+def test_the_audit_is_a_table_and_json(up: Up, tmp_path: Path) -> None:
+    password = {"EVERYSITE_USER_PASSWORD": "one"}
+    assert up.everysite("user", "add", "cleo", environ=password).returncode == 0
+    assert up.everysite("user", "set", "cleo", "--class", "editor").returncode == 0
+    entries = up.everysite.json("audit", "--limit", "2")
+    assert [(e["who"], e["what"], e["subject"]) for e in entries] == [
+        ("admin", "user added", "cleo"),
+        ("admin", "user changed", "cleo"),
+    ]
+    assert up.everysite.json("audit", "--after", str(entries[0]["seq"]), "--what", "user changed") == entries[1:]
+    assert 'class: "user" -> "editor"' in up.everysite("audit", "--who", "admin", "--limit", "1").stdout
+    assert {"username": "cleo", "class": "editor"}.items() <= up.everysite.json("user", "show", "@cleo").items()
+    assert "cleo" in up.everysite("user", "show", "cleo").stdout
+    elsewhere = Everysite(tmp_path, tmp_path / "no-home")
+    signed = {"EVERYSITE_PASSWORD": "one"}
+    assert elsewhere("sign-in", up.url, "--user", "cleo", environ=signed).returncode == 0
+    new = {"EVERYSITE_USER_PASSWORD": "two", "EVERYSITE_TRACKER": up.url}
+    assert elsewhere("audit", environ=new).returncode == 4
+    assert elsewhere("user", "password", environ=new).returncode == 0
+    assert elsewhere("status", environ=new).returncode == 4  # that token ended too
+    assert elsewhere("sign-in", up.url, "--user", "cleo", environ={"EVERYSITE_PASSWORD": "two"}).returncode == 0
+    refused = elsewhere("user", "reset", "-", "--tracker", up.url, environ=new, stdin="no.such.word\n")
+    assert refused.returncode == 4 and "used up" in refused.stderr
+    assert up.everysite("user", "remove", "cleo").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["user", "show", "nobody"], 4, "nobody"),
+        (["user", "reset", "word"], 2, "--tracker"),
+        (["token", "add", "x", "--class", "king"], 2, "king"),
+        (["token", "add", "x", "--site", "nowhere"], 4, "nowhere"),
+        (["token", "add", "x", "--prefix", "shots"], 2, "shots"),
+        (["audit", "--limit", "many"], 2, "many"),
         (["user", "add", "bob"], 2, "EVERYSITE_USER_PASSWORD"),
         (["user", "add", "bob", "--password", "secret"], 2, "--password"),
         (["user", "add", "bob", "--password-file", "/nowhere"], 4, "/nowhere"),

@@ -74,6 +74,17 @@ def test_the_environment_spells_values_as_text(tmp_path: Path, variable: str, te
         ("[server]\ntls_cert = 'a.pem'\ntls_key = 'b.pem'", "there is no file"),
         ("[server]\ntrusted_proxies = ['everyone']", "'everyone' is no address or network"),
         ("[server\n", "is not TOML"),
+        (
+            "[api]\nopen_mode = true\n[server]\nhost = '0.0.0.0'",
+            "server.host is 0.0.0.0, where everybody would be admin",
+        ),
+        ("[api]\nopen_mode = true\n[server]\nhost = 'tracker.studio'", "api.open_mode_anywhere"),
+        ("[api]\nopen_mode = true\n[server]\nbehind_proxy = true", "with a proxy in front"),
+        ("[api]\nopen_mode = true\n[server]\ntrusted_proxies = ['10.0.0.1']", "with a proxy in front"),
+        ("[mail]\nhost = 'mail.studio'", "mail.sender is empty"),
+        ("[mail]\nhost = 'm'\nsender = 'a@b'\nurl = 'http://t'\nuser = 'u'", "belong together"),
+        ("[mail]\nhost = 'm'\nsender = 'a@b'\nurl = 'http://t'\nuser = 'u'\npassword_file = 'x'", "there is no file"),
+        ("[access]\nsign_in_per_minute = -1", "access.sign_in_per_minute"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
@@ -82,6 +93,13 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -
         load(tmp_path, {})
     assert said in str(refused.value)
     assert check(tmp_path, {}) == str(refused.value).split("\n")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_open_mode_is_for_loopback_unless_it_is_forced(tmp_path: Path, host: str) -> None:
+    assert load(tmp_path, {}, {"api.open_mode": True, "server.host": host}).api.open_mode
+    forced = {"api.open_mode": True, "api.open_mode_anywhere": True, "server.host": "0.0.0.0"}
+    assert load(tmp_path, {}, forced).api.open_mode
 
 
 def test_every_problem_names_its_source(tmp_path: Path) -> None:

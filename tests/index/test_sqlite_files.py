@@ -9,8 +9,8 @@ import apsw
 import pytest
 
 from everysite.errors import Refused, SiteUnreachable
-from everysite.index import sqlite
-from everysite.index.contract import Transaction
+from everysite.index import sqlite, sqlite_schema
+from everysite.index.contract import Account, Transaction
 from everysite.index.sqlite_schema import migrations
 from everysite.model.element import Element
 
@@ -73,6 +73,39 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(
     assert db.execute("SELECT name FROM sqlite_schema").fetchall() == [("a",)]
     assert db.pragma("user_version") == 1
     db.close()
+
+
+async def test_users_of_an_older_schema_have_accounts(tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    db = apsw.Connection(str(path))
+    folder = Path(sqlite_schema._FOLDER)
+    db.execute((folder / "0001_tables.sql").read_text()).fetchall()
+    for number, (key, body) in enumerate(
+        [
+            ("@anna", '{"username":"anna","class":"admin","email":"A@x.example"}'),
+            ("@bert", '{"username":"bert","disable":true}'),
+            ("@carl", '{"username":"carl","disable":false,"email":null}'),
+            ("@note", '{"text":"no user"}'),
+            ("anna", '{"username":"anna"}'),
+        ],
+        1,
+    ):
+        row = (number, key, 1, 0, 0, 0, number, body)
+        columns = "id, key, ms, counter, gen, origin, change, body"
+        db.execute(f"INSERT INTO element ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    db.execute("INSERT INTO token VALUES (1, x'00', 'anna', 'user', '', 0, 1, 1, 'old')")
+    db.pragma("application_id", sqlite_schema.APPLICATION)
+    db.pragma("user_version", 1)
+    db.close()
+    index = sqlite.open(str(path))
+    assert await index.read(lambda t: t.access.accounts()) == [
+        Account("anna", "@anna", "admin", "a@x.example"),
+        Account("bert", "@bert", disabled=True),
+        Account("carl", "@carl"),
+    ]
+    [token] = await index.read(lambda t: t.access.tokens())
+    assert (token.label, token.rank, token.read_only, token.prefix) == ("old", "", False, "")
+    await index.close()
 
 
 async def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:

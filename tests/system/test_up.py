@@ -192,3 +192,17 @@ def test_other_addresses_are_encrypted(tmp_path: Path, words: list[str]) -> None
 def test_behind_a_proxy_any_address_is_plain(tmp_path: Path) -> None:
     with Up(tmp_path, words=["--host", "0.0.0.0", "--behind-proxy"]) as up:
         assert up.url.startswith("http://127.0.0.1:")
+
+
+def test_an_open_tracker_starts_on_loopback_only(tmp_path: Path) -> None:
+    with Up(tmp_path, EVERYSITE_API__OPEN_MODE="true") as up:
+        made = post(f"{up.url}/api/create/", {"_id": "by-anybody"})
+        assert made["author"] == "127.0.0.1"
+        assert up.everysite("status").returncode == 0  # the command line has a token of its own, which counts as ever
+    for words in (["--host", "0.0.0.0"], ["--behind-proxy"]):
+        refused = up.everysite.process(
+            "up", "--home", str(tmp_path / "open"), *words, environ={"EVERYSITE_API__OPEN_MODE": "true"}
+        )
+        assert refused.returncode == 2
+        assert "api.open_mode_anywhere" in refused.stderr
+        assert not (tmp_path / "open" / "everysite.db").exists()
