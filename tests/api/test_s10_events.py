@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -375,21 +376,21 @@ async def test_s10_attachments_are_not_collected(api: Api) -> None:
     """A client that announces a billion attachments and begins to send them must not fill the memory."""
     async with aiohttp.ClientSession() as session:
         address = f"ws://127.0.0.1:{api.port}/socket.io/?EIO=4&transport=websocket"
-        async with session.ws_connect(address) as socket:
-            await socket.receive()
-            await socket.send_str("40" + json.dumps({"token": api.tokens["guest"]}))
-            while not (await socket.receive()).data.startswith("40"):
+        async with session.ws_connect(address) as opened:
+            await opened.receive()
+            await opened.send_str("40" + json.dumps({"token": api.tokens["guest"]}))
+            while not (await opened.receive()).data.startswith("40"):
                 pass
-            await socket.send_str('4599-["x",{"_placeholder":true,"num":0}]')
+            await opened.send_str('4599-["x",{"_placeholder":true,"num":0}]')
             for _ in range(20):
-                await socket.send_bytes(b"x" * 50_000)
+                await opened.send_bytes(b"x" * 50_000)
             await api.create({"_id": "s10-attached"})
             async with asyncio.timeout(10):
-                while '"s10-attached"' not in (await socket.receive()).data:
+                while '"s10-attached"' not in (await opened.receive()).data:
                     pass
-            await socket.send_str("4" + "x" * 200_000)
+            await opened.send_str("4" + "x" * 200_000)
             async with asyncio.timeout(10):
-                while (await socket.receive()).type == aiohttp.WSMsgType.TEXT:
+                while (await opened.receive()).type == aiohttp.WSMsgType.TEXT:
                     pass
 
 
@@ -456,6 +457,44 @@ async def test_s10_who_was_away_asks_the_feed(api: Api) -> None:
 
 
 # --- readers that do not read ---
+
+
+async def test_s10_a_websocket_that_never_reads_is_cut(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    from everysite.web import outbox, streams
+
+    monkeypatch.setattr(outbox, "_BYTES", 1 << 20)
+    monkeypatch.setattr(streams, "_STALLED_S", 1.0)
+    loop = asyncio.get_running_loop()
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the system takes megabytes in its place
+    deaf.setblocking(False)
+    await loop.sock_connect(deaf, ("127.0.0.1", api.port))
+    await loop.sock_sendall(
+        deaf,
+        b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )
+    said = b""
+    while b'"sid"' not in said:
+        said += await loop.sock_recv(deaf, 1000)
+    token = ("40" + json.dumps({"token": api.tokens["guest"]})).encode()
+    # one masked text frame; a mask of zeros leaves the text as it is
+    await loop.sock_sendall(deaf, b"\x81\xfe" + len(token).to_bytes(2, "big") + b"\0\0\0\0" + token)
+    said = b""
+    while b'"sid"' not in said:
+        said += await loop.sock_recv(deaf, 1000)
+    async with listening(api.port, api.tokens["guest"]) as heard:
+        for n in range(80):
+            await api.create({"_id": f"s10-deaf-{n}", "text": "x" * 100_000})
+        await until(lambda: "s10-deaf-79" in heard.ids("create"))
+        await asyncio.sleep(2)
+    received = 0
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            while data := await loop.sock_recv(deaf, 1 << 20):
+                received += len(data)
+    assert 0 < received < 80 * 100_000
+    deaf.close()
 
 
 async def test_s10_a_reader_that_never_reads_neither_delays_nor_fills(

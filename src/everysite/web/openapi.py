@@ -139,6 +139,8 @@ def _plain(operation: Operation[Any, Any]) -> Json:
         entry["parameters"] = [
             _parameter(field.encode_name, _schema(field.type), where[field.name], field.required) for field in shown
         ]
+    if operation is CHANGES:
+        entry["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     if operation.method != "GET" and len(names) < len(fields):
         body = _json(_without(operation.request, names) if names else _ref(operation.request))
         needed = any(field.required for field in fields if field.name not in names)

@@ -81,6 +81,8 @@ class Streams:
                 await self._look_once()
             except EverysiteError as err:
                 _log.warning("tokens could not be looked up; asked again in a second: %s", err)
+            except Exception:  # noqa: BLE001  whatever it was: a stream must not outlive its token because one look failed
+                _log.exception("tokens could not be looked up; asked again in a second")
 
     async def _look_once(self) -> None:
         known: dict[Hashable, Caller | EverysiteError] = {}
