@@ -10,8 +10,7 @@ import pytest
 from tests.web.stub import Stub
 from tests.web.wire import ask, until
 
-from everysite import client
-from everysite.client import Client
+from everysite.client import Client, connection
 from everysite.errors import EverysiteError, Forbidden, NotFound, SiteUnreachable, SourceChanged, Transient
 from everysite.tracker import agent_messages, relay
 from everysite.tracker import contract as ops
@@ -56,7 +55,7 @@ async def test_bytes_arrive_as_they_were_sent(rome: Client, paris: Client) -> No
 async def test_a_long_upload_is_not_taken_for_silence(
     rome: Client, paris: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_SILENCE", 0.5)
+    monkeypatch.setattr(connection, "_SILENCE", 0.5)
 
     async def slow() -> AsyncIterator[bytes]:
         for _ in range(8):
@@ -74,7 +73,7 @@ async def test_a_long_upload_is_not_taken_for_silence(
 async def test_a_stream_that_falls_silent_is_given_up(
     rome: Client, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_SILENCE", 0.3)
+    monkeypatch.setattr(connection, "_SILENCE", 0.3)
     with pytest.raises(SiteUnreachable, match="no answer in time"):
         [chunk async for chunk in rome.fetch(FETCH)]
     await until(lambda: not stub.broker._open)

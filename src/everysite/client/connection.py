@@ -1,6 +1,6 @@
 """The tracker's verbs over HTTP, for agents, the command line and other people's programs.
 
-Owns: Client, join tokens.
+Owns: Client.
 Must not know: how a verb is carried out, how the doors of the tracker are built.
 
 `await client.call(PUBLISH, Items(...))` is the call it would be in the tracker's own process: the same types, the same
@@ -9,8 +9,6 @@ error classes. Trouble on the way is SiteUnreachable (nobody answers) or Transie
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import re
 from collections.abc import AsyncIterator
@@ -41,41 +39,11 @@ _COPYING = 1800.0  # s until the first byte of a backup: the tracker writes it t
 _KEEP_ALIVE = 30.0  # s; below the tracker's own, so a kept connection is never one that is just being closed
 _LARGE = 1 << 20  # bytes
 _AT_ONCE = 100  # connections to one tracker
-_PREFIX = "es1."
 _BY_CODE: dict[str, type[EverysiteError]] = {
     kind.code: kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, EverysiteError) and "code" in vars(kind)
 }
-
-
-class Join(msgspec.Struct, frozen=True):
-    """What a join token says: where the tracker is ('' unknown), the token, its certificate's SHA-256 in hex ('' none)."""
-
-    url: str
-    token: str
-    fingerprint: str = ""
-
-
-def encode_join(url: str, token: str, fingerprint: str | None = None) -> str:
-    """One word for `everysite join`."""
-    data = msgspec.json.encode({"u": url, "t": token, "f": fingerprint or ""})
-    return _PREFIX + base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def decode_join(text: str) -> Join:
-    """Read a join token; a plain token is one without an address. Raises BadRequest."""
-    text = text.strip()
-    if not text.startswith(_PREFIX):
-        if not text or not text.isascii() or any(c.isspace() for c in text):
-            raise BadRequest("this is no join token; make one with: everysite site token NAME")
-        return Join("", text)
-    try:
-        raw = text[len(_PREFIX) :]
-        found = msgspec.json.decode(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)), type=dict[str, str])
-        return Join(found["u"], found["t"], found["f"])
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, KeyError) as err:
-        raise BadRequest("the join token is cut or mistyped; copy it whole, it is one word") from err
 
 
 class Client:
