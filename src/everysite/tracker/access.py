@@ -96,8 +96,9 @@ class Access:
         core, now = self._core, self._core.clock()
         if core.limits.open_mode:
             raise NotFound("nobody signs in here: this tracker is open")
-        self._attempts.enter(asked.username, caller.address, now)
         account, hashed = await core.index.read(lambda tx: _credential(tx, asked.username))
+        counted = account.username if account else asked.username  # an e-mail address gives no second count
+        self._attempts.enter(counted, caller.address, now)
         right = await self._passwords.matches(hashed, asked.password)
         if account is None or account.disabled or not right:
             await self._refused(caller, account, now)
@@ -117,7 +118,7 @@ class Access:
             return _signed_in(tx, who, account, life, now)
 
         user, text, row = await core.index.run(unit)
-        self._attempts.succeeded(asked.username, caller.address, now)
+        self._attempts.succeeded(account.username, caller.address, now)
         shown = {"_id": user.key, **user.body, "address": caller.address}
         return SignedIn(user.key, shown, text, account.username, now // 1000, row.until // 1000)
 
