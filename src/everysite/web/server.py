@@ -17,6 +17,7 @@ import uvicorn
 
 from everysite.errors import Conflict, Unreadable
 from everysite.web.app import App
+from everysite.web.corked import CorkedProtocol
 
 _log = logging.getLogger("everysite.web")
 _KEEP_ALIVE = 75  # s; longer than our client keeps an idle connection, so it never writes into one that closes
@@ -152,6 +153,7 @@ def _config(app: App, context: ssl.SSLContext | None) -> uvicorn.Config:
         app,
         lifespan="off",  # entered by Running, so that a failed start is an exception and not an exit
         interface="asgi3",
+        http=CorkedProtocol,
         access_log=False,  # paths may hold names that are nobody's business; metrics count requests
         log_config=None,
         log_level="critical",  # what the application lets happen it logs itself
