@@ -18,7 +18,7 @@ from tests.index.engines import Factory
 from tests.index.oracle import Bench, element
 from tests.index.queries import bodies, searches
 
-from everysite.decide.query import EVERYTHING, And, Compare, Equals, Found, Matches, Or, Predicate, Search
+from everysite.decide.query import EVERYTHING, And, Compare, Equals, Found, Matches, Not, Or, Predicate, Search
 from everysite.errors import BadRequest, TooCostly
 from everysite.index.contract import Index, Transaction
 from everysite.model.element import Body, Content, Element
@@ -125,6 +125,14 @@ async def test_counted_is_before_skip_and_limit(index: Index) -> None:
         search = Search(where, skip=3, limit=2)
         assert await index.read(lambda t, s=search: t.elements.find(s, counted=True)) == Found(["6", "7"], 7)  # type: ignore[misc]
         assert await index.read(lambda t, s=search: t.elements.find(s)) == Found(["6", "7"])  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("never", [Or(()), And((Or(()), Matches("n", "(x)")))])
+async def test_what_can_never_hold_finds_nothing(index: Index, never: Predicate) -> None:
+    await put(index, element("a", {"src_id": "x", "n": 1}))
+    search = Search(And((Equals("src_id", "x"), never)), (("n", 1),))
+    assert await index.read(lambda t: t.elements.find(search, counted=True)) == Found([], 0)
+    assert await keys(index, Not(never)) == ["a"]
 
 
 @pytest.mark.parametrize("side", ["src_id", "tgt_id"])

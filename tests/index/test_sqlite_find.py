@@ -76,6 +76,7 @@ def test_what_is_too_large_for_the_engine_is_looked_at(
     monkeypatch.setattr(sqlite_find, bound, 0)
     bench.fill([element(str(n), {"a": n}) for n in range(5)])
     bench.agree(Search(Compare("a", ">", 2)), True)
+    bench.agree(Search(And((Equals("src_id", "x"), Compare("a", ">", 2)))), True)
 
 
 def test_a_deep_or_wide_query_is_no_trouble(bench: Bench) -> None:

@@ -22,11 +22,11 @@ from everysite.decide.query_match import matcher, sort_value
 from everysite.index.sqlite_indexes import Indexes
 from everysite.index.sqlite_paths import DEEPER, NULL, OBJECT, findable
 from everysite.index.sqlite_places import Places
-from everysite.index.sqlite_query import Bounds, conjuncts, every
+from everysite.index.sqlite_query import OPEN, Bounds, conjuncts, every
 from everysite.index.sqlite_rows import numbers
 from everysite.index.sqlite_standing import StateKey
 from everysite.index.sqlite_value import ALL, NONE, Sql, joined
-from everysite.index.sqlite_way import choose
+from everysite.index.sqlite_way import Way, choose
 from everysite.model.element import Body
 
 _PAGE = 256  # rows looked at between two steps of the engine
@@ -68,10 +68,12 @@ class _Finding:
         self._search = search
         self._counted = counted
         self._where = _bounded(every(conjuncts(search.where), places))
-        self._way = choose(db, places, search, counted)
+        self._way = Way() if self._where == OPEN else choose(db, places, search, counted)
         self._odd: list[str] = []
 
     def found(self) -> Found:
+        if self._where.maybe == NONE:
+            return Found([], 0 if self._counted else None)
         order = self._order()
         if self._where.exact and self._way.few:
             return self._of_few(order) or self._sorted_here()
@@ -261,7 +263,7 @@ def _part(search: Search) -> tuple[int, int]:
 def _bounded(found: Bounds) -> Bounds:
     """Conditions too large for the engine are left to looking at rows."""
     large = any(len(sql.values) > _MOST_VALUES or len(sql.text) > _LONGEST for sql in (found.sure, found.maybe))
-    return Bounds(NONE, ALL) if large else found
+    return OPEN if large else found
 
 
 def _mentioned(node: Predicate) -> tuple[set[str], list[AtSite]]:

@@ -35,7 +35,7 @@ def needed_text(pattern: str, flags: str) -> str:
     best, rest = "", pattern
     while rest:
         run, rest = _run(rest)
-        best = max(best, run, key=len)
+        best = max(run, best, key=len)
         if rest[:1] == "\\" and rest[1:2] not in _CLASSES:
             break  # digits or names may follow that are no text
         if rest[:1] in _SETS:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 _STEPS = 2_000  # engine steps between two looks at the counter
 _WAY_OUT = "ask for a key that is indexed as well (everysite index add KEY makes one), or for less"
 _LOOKS = 50  # 100,000 steps of one unit, some 5 ms: longer reads leave the event loop
+_INLINE_S = 0.01  # steps that read JSON, and rows looked at between steps, take longer
 
 
 class Reader:
@@ -56,15 +57,12 @@ class Reader:
         left = looks
         until = time.monotonic() + seconds
 
-        def look() -> bool:
+        def enough() -> bool:
             nonlocal left
             left -= 1
-            return left < 0
+            return (looks > 0 and left < 0) or (seconds > 0 and time.monotonic() > until)
 
-        def late() -> bool:
-            return time.monotonic() > until
-
-        self._db.set_progress_handler(look if looks else late if seconds else None, _STEPS)
+        self._db.set_progress_handler(enough if looks or seconds else None, _STEPS)
 
     def close(self) -> None:
         self._db.close()
@@ -86,7 +84,7 @@ class Readers:
             raise Cancelled(f"{self._path}: the index is closed")
         if not scan and self._free.acquire(blocking=False):
             try:
-                return self._inline.carry_out(unit, _LOOKS)
+                return self._inline.carry_out(unit, _LOOKS, _INLINE_S)
             except apsw.InterruptError:
                 pass  # too long for the event loop: from the start again, on a thread
             finally:

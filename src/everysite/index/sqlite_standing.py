@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from everysite.decide.plan import GONE
-from everysite.index.sqlite_paths import FALSE, NULL, TRUE, ranked_sql, whole_sql
+from everysite.index.sqlite_paths import FALSE, NULL, TRUE, key_text, ranked_sql, whole_sql
 
 _SPACE = "' ' || char(9, 10, 11, 12, 13, 28, 29, 30, 31, 133, 160)"  # what str.strip takes away, less rare ones
 _COPY = "r.synced <> 0 AND r.deleted = 0 AND r.modified = 0"
@@ -71,15 +71,18 @@ def _missing(site: int, name: str, everywhere: bool) -> str:
         f"EXISTS (SELECT 1 FROM replica AS r WHERE r.element = element.id AND r.site = {site}"
         " AND (r.modified <> 0 OR (r.synced <> 0 AND (r.deleted = 0 OR r.gen >= element.gen))))"
     )
-    gone = ranked_sql(GONE)
-    gone = (
-        f"({gone} IS NOT NULL AND {gone} NOT IN ({NULL}, {FALSE}, 0, '') AND {whole_sql(GONE)} NOT IN ('[]', '{{}}'))"
-    )
+    value = ranked_sql(GONE)
+    gone = f"({value} NOT IN ({NULL}, {FALSE}, 0, '') AND {whole_sql(GONE)} NOT IN ('[]', '{{}}'))"
     origin = f"(typeof(origin_name) = 'text' AND lower(origin_name) = '{name.lower()}')"
     wanted = f"coalesce({_switch(f'sync_{name}')}, {_switch('syncEverywhere')}, {int(everywhere)})"
-    return (
-        f"(key >= '/' AND key < '0' AND origin <> {site} AND NOT {held} AND NOT {origin} AND {wanted} AND NOT {gone})"
-    )
+    # CASE: else what is in the body is evaluated before the copy is looked for. '+': in the order of keys, rows lie anywhere.
+    lacking = f"CASE WHEN {held} THEN 0 WHEN {_has(GONE)} AND {gone} THEN 0 ELSE {wanted} END"
+    return f"(+key >= '/' AND +key < '0' AND origin <> {site} AND NOT {origin} AND {lacking})"
+
+
+def _has(key: str) -> str:
+    """Whether a body may have this key: the text is looked at, not parsed."""
+    return f"instr(body, '{key_text(key)}')"
 
 
 def _switch(key: str) -> str:
@@ -87,6 +90,6 @@ def _switch(key: str) -> str:
     value = ranked_sql(key)
     text = f"CASE lower(trim({value}, {_SPACE})) WHEN 'true' THEN 1 WHEN '1' THEN 1 WHEN 'false' THEN 0 WHEN '0' THEN 0 END"
     return (
-        f"CASE WHEN {value} IS NULL THEN NULL WHEN typeof({value}) = 'text' THEN {text}"
+        f"CASE WHEN NOT {_has(key)} THEN NULL WHEN typeof({value}) = 'text' THEN {text}"
         f" WHEN {value} IN ({TRUE}, 1) THEN 1 WHEN {value} IN ({FALSE}, 0) THEN 0 END"
     )

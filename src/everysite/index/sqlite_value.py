@@ -133,7 +133,7 @@ def _matches(node: Matches, value: str) -> Test:
     else:
         text = Sql(f"({value} >= '' AND {value} < {NULL})")
     needed = needed_text(node.pattern, node.flags)
-    part = Sql(f"instr({value}, ?)", (needed,)) if len(needed) > len(start) else ALL
+    part = Sql(f"instr({value}, ?)", (needed,)) if needed not in ("", start) else ALL
     return NONE, joined([text, part], "AND", ALL)
 
 
