@@ -29,7 +29,7 @@ Ask = Callable[["Pair"], tuple[list[bytes], list[bytes]]]
 
 
 def document(name: str, author: str = "alice") -> dict[str, Any]:
-    """About 1 KB as JSON."""
+    """About 1 KB as JSON; its own identifier is the path without the slash, for it stands for no file."""
     return {"path": name, "author": author, "comment": "c", "origin": "paris", "time": 1, "file_size": 2,
             "meta": {"notes": "x" * 700}}  # fmt: skip
 
@@ -48,7 +48,7 @@ class Pair:
 
     async def _fill(self, client: Client) -> None:
         for at in range(0, self.held, 1000):
-            items = [{"_id": doc["path"], **doc} for doc in self.docs[at : at + 1000]]
+            items = [{"_id": doc["path"][1:], **doc} for doc in self.docs[at : at + 1000]]
             await client.call(CREATE, Items(items))  # type: ignore[arg-type]
         await client.call(ADD_INDEX, IndexKey("author"))
 
@@ -94,7 +94,7 @@ def _encoded(value: Any) -> bytes:
 
 def _read(pair: Pair) -> tuple[list[bytes], list[bytes]]:
     some = range(0, pair.held, 7)
-    ours = [request("GET", f"/api/read//seed/{n}", token=pair.ours.token) for n in some]
+    ours = [request("GET", f"/api/read/seed/{n}", token=pair.ours.token) for n in some]
     return ours, [request("GET", f"{RECORDS}/{pair.ids[n]}") for n in some if pair.ids]
 
 
@@ -106,21 +106,21 @@ def _search(pair: Pair) -> tuple[list[bytes], list[bytes]]:
 
 
 def _create(pair: Pair) -> tuple[list[bytes], list[bytes]]:
-    ours = request("POST", "/api/create", _encoded({"_id": "/new/$N", **document("/new/$N")}), pair.ours.token)
+    ours = request("POST", "/api/create", _encoded({"_id": "new/$N", **document("/new/$N")}), pair.ours.token)
     return [ours], [request("POST", RECORDS, _encoded(document("/new/$N")))]
 
 
 def _update(pair: Pair) -> tuple[list[bytes], list[bytes]]:
     some = range(0, pair.held, 7)
     ours = [
-        request("PUT", "/api/update", _encoded({"_id": f"/seed/{n}", "comment": "d"}), pair.ours.token) for n in some
+        request("PUT", "/api/update", _encoded({"_id": f"seed/{n}", "comment": "d"}), pair.ours.token) for n in some
     ]
     return ours, [request("PATCH", f"{RECORDS}/{pair.ids[n]}", _encoded({"comment": "d"})) for n in some if pair.ids]
 
 
 def _batch(pair: Pair) -> tuple[list[bytes], list[bytes]]:
     docs = [document(f"/batch/$N/{n}") for n in range(_BATCH)]
-    ours = request("POST", "/api/create", _encoded([{"_id": doc["path"], **doc} for doc in docs]), pair.ours.token)
+    ours = request("POST", "/api/create", _encoded([{"_id": doc["path"][1:], **doc} for doc in docs]), pair.ours.token)
     return [ours], [request("POST", "/api/batch", _encoded(batch(docs)))]
 
 

@@ -87,6 +87,8 @@ def clean(body: Mapping[str, Any], who_class: WhoClass) -> Body:
     `password` is never one: who may write it had it taken out before.
     """
     if who_class == "admin":
+        if PASSWORD not in "\0".join(body):  # the usual case, in one step
+            return dict(body)
         return {key: value for key, value in body.items() if key != PASSWORD and not key.startswith(PASSWORD + ".")}
     if RESTRICTED.isdisjoint(body) and "." not in "".join(body):  # the usual case; a look at every key costs 4 us
         kept = dict(body)
