@@ -170,6 +170,27 @@ async def test_the_condition_for_fewer_rows_leads(opened: SqliteIndex) -> None:
     assert steps[-1] == f"SEARCH element USING INDEX path_{b'rare'.hex()} (<expr>=?)"
 
 
+async def test_other_indexes_tell_of_the_rows(opened: SqliteIndex) -> None:
+    for path in ("common", "rare"):
+        await opened.run(lambda tx, path=path: tx.elements.add_index(path))  # type: ignore[misc]
+    documents = [element(str(n), {"common": n % 2, "rare": n % 200, "list": [n]}) for n in range(2_000)]
+    await opened.run(lambda tx: tx.elements.put(documents))
+    for rest in (Equals("list", [7]), Equals("list", 7), Equals("list", {})):
+        search = Search(And((Equals("rare", 7), Equals("common", 1), rest)))
+        found = await opened.read(lambda tx, search=search: tx.elements.find(search, True))  # type: ignore[misc]
+        assert found.keys == ([] if rest.value == {} else ["7"])
+    steps = await plans(opened, Search(And((Equals("rare", 7), Equals("common", 1)))), True)
+    assert f"SEARCH element USING INDEX path_{b'rare'.hex()} (<expr>=?)" in steps
+    asked = await opened.read(lambda tx: _told(tx, Search(And((Equals("rare", 7), Equals("common", 1))))))
+    assert f"SEARCH other USING COVERING INDEX path_{b'common'.hex()} (<expr>=? AND rowid=?)" in asked
+
+
+def _told(tx: Any, search: Search) -> list[str]:
+    with Asked(tx) as asked:
+        tx.elements.find(search)
+    return asked.plans
+
+
 async def test_a_limit_stops_early(opened: SqliteIndex) -> None:
     """Steps of the engine, not time: with a hundred times the rows it takes about as many."""
 

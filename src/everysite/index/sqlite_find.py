@@ -67,8 +67,11 @@ class _Finding:
         self._places = places
         self._search = search
         self._counted = counted
-        self._where = _bounded(every(conjuncts(search.where), places))
+        parts = conjuncts(search.where)
+        self._where = _bounded(every(parts, places))
         self._way = Way() if self._where == OPEN else choose(db, places, search, counted)
+        if self._way.sought:
+            self._where = self._way.where(parts, places)
         self._odd: list[str] = []
 
     def found(self) -> Found:

@@ -99,9 +99,14 @@ def _side(node: Compare) -> tuple[str, bool]:
     return node.path, isinstance(node.value, str)
 
 
+def all_of(parts: Sequence[Bounds]) -> Bounds:
+    """That all of them hold."""
+    return _joined(parts, "AND", ALL)
+
+
 def every(parts: Sequence[Part], where: Where, depth: int = 0) -> Bounds:
     """The conditions of all of them together."""
-    return _joined([bounds(part, where, depth) for part in parts], "AND", ALL)
+    return all_of([bounds(part, where, depth) for part in parts])
 
 
 def bounds(node: Part, where: Where, depth: int = 0) -> Bounds:
