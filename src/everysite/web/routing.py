@@ -75,6 +75,10 @@ class Router:
                 path = route.template.encode()
                 self._exact[route.method, path] = self._exact[route.method, path + b"/"] = route
         self._patterns = [(route, route.pattern) for route in routes if not route.exact]
+        self._starting: dict[bytes, list[tuple[Route, re.Pattern[bytes]]]] = {}
+        for route, pattern in self._patterns:
+            literal = route.template.partition("{")[0].encode()
+            self._starting.setdefault(_start(literal), []).append((route, pattern))
 
     def find(self, asked: Asked) -> Route | None:
         """The route of a request, its pieces of the path put into `asked.params`; None when no route has this path.
@@ -85,7 +89,7 @@ class Router:
         if found is not None:
             asked.what = found.what
             return found
-        for route, pattern in self._patterns:
+        for route, pattern in self._candidates(asked.path):
             if route.method == asked.method and (match := pattern.fullmatch(asked.path)):
                 asked.what = route.what
                 asked.params = {name: segment(raw, name) for name, raw in match.groupdict().items()}
@@ -94,6 +98,10 @@ class Router:
                 return route
         self._other(asked)
         return None
+
+    def _candidates(self, path: bytes) -> list[tuple[Route, re.Pattern[bytes]]]:
+        """Routes with pieces that may have this path: a hot one like /api/read/{*ids} waits for no others."""
+        return self._starting.get(_start(path), []) + self._starting.get(b"", [])
 
     def _other(self, asked: Asked) -> None:
         for route, pattern in self._patterns:
@@ -110,6 +118,12 @@ class Router:
         found = {method for method, exact in self._exact if exact == path}
         found |= {route.method for route, pattern in self._patterns if pattern.fullmatch(path)}
         return tuple(sorted(found | {"HEAD"} if "GET" in found else found))
+
+
+def _start(path: bytes) -> bytes:
+    """The first two pieces of a path (/api/read of /api/read/x), b'' when it has fewer that are whole."""
+    second = path.find(b"/", path.find(b"/", 1) + 1)
+    return path[:second] if second > 1 and path.count(b"/", 0, second) == 2 else b""
 
 
 def _open(route: Route, pattern: re.Pattern[bytes], path: bytes) -> bool:
