@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from everysite.errors import Conflict
 from everysite.index.contract import Event
 from everysite.model.element import Body, Element
@@ -55,7 +57,7 @@ def signed(writing: Writing, body: Body) -> Body:
 def build(writing: Writing, key: str, body: Body, states: dict[str, States]) -> Element:
     """An element to put. What its body says about sites goes into `states` and, for files, into its origin."""
     body = special.prepared(writing, key, None, body)
-    origin = 0
+    origin = gen = 0
     names: list[str] = []
     if key[0] == "/":
         planner = writing.planner
@@ -63,10 +65,11 @@ def build(writing: Writing, key: str, body: Body, states: dict[str, States]) -> 
         if found:
             states[key] = found
             names = [planner.sites[site].name for site in found]
+            gen = int(any(_behind(body, fields) for fields in found.values()))
         site = planner.site(body["origin"]) if isinstance(body.get("origin"), str) and is_path(key) else None
         origin = site.id if site else 0
     writing.view.check_write(key, body, names)
-    return Element(key, body, writing.version, origin=origin)
+    return Element(key, body, writing.version, gen=gen, origin=origin)
 
 
 def settle_in(writing: Writing, saved: Sequence[Element], states: dict[str, States], what: str) -> list[Body]:
@@ -96,6 +99,7 @@ def _files(writing: Writing, files: Sequence[Element], states: dict[str, States]
     for element in files:
         for site, fields in states.get(element.key, {}).items():
             row = apply_state(Replica(element.id, site), element.gen, fields)
+            row = replace(row, gen=0) if _behind(element.body, fields) else row
             replicas.setdefault(element.id, []).append(row)
     if replicas:
         writing.tx.replicas.put([row for rows in replicas.values() for row in rows])
@@ -103,3 +107,9 @@ def _files(writing: Writing, files: Sequence[Element], states: dict[str, States]
     writing.tx.history.add(
         [Event(e.key, writing.now, what, e.origin, writing.author, str(e.body.get("comment") or "")) for e in files]
     )
+
+
+def _behind(body: Body, fields: dict[str, Any]) -> bool:
+    """Whether a copy was delivered before the content last changed (tracker-api 12): it has an older one."""
+    synced, time = fields.get("synced") or 0, body.get("time")
+    return isinstance(time, int | float) and 0 < synced < time

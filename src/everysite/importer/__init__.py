@@ -1,0 +1,1 @@
+"""What older trackers kept becomes what this one keeps."""
