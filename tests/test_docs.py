@@ -2,8 +2,8 @@
 
 A fenced block opened with ```console everysite is a session: lines after `$ ` are commands for sh, the lines below a
 command are what it prints (`...` stands for anything; none: anything). Every command must succeed. The blocks of a page
-run one after another in one empty folder with a home of its own; 8090 becomes a free port. ```toml blocks are read as
-everysite.toml.
+run one after another in one folder with a home of its own; 8090 becomes a free port. The folder has the files that are
+named where a block is opened (```python report.py) and nothing else. ```toml blocks are read as everysite.toml.
 """
 
 from __future__ import annotations
@@ -63,12 +63,23 @@ def commands(page: str) -> list[Command]:
     return found
 
 
+def files(page: str) -> dict[str, str]:
+    """The files a page shows, by name."""
+    kinds = re.findall(r"^```(\w+ [\w-]+\.\w+)$", page, re.MULTILINE)
+    return {kind.split()[1]: "\n".join(lines) + "\n" for kind in kinds for _, lines in blocks(page, kind)}
+
+
 def carry_out(page: str, folder: Path) -> list[str]:
     """Run a page's sessions; one line for each command that fails or prints something else."""
+    work = folder / "work"
+    work.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    session = commands(page.replace("8090", port))
+    page = page.replace("8090", port)
+    for name, text in files(page).items():
+        work.joinpath(name).write_text(text)
+    session = commands(page)
     script = "".join(f"{command.text}\nprintf '\\n{_MARK} %d\\n' $?\n" for command in session)
     folder.joinpath("user").mkdir()
     environ = {
@@ -79,15 +90,13 @@ def carry_out(page: str, folder: Path) -> list[str]:
         "COLUMNS": "120",
         "LC_ALL": "C.UTF-8",
     }
-    done = _shell(script, folder, environ)
+    done = _shell(script, work, environ)
     answers = re.split(rf"\n{_MARK} (\d+)\n", done)
     return list(_differences(session, answers))
 
 
-def _shell(script: str, folder: Path, environ: dict[str, str]) -> str:
+def _shell(script: str, work: Path, environ: dict[str, str]) -> str:
     # The answer goes to a file: a server left running by the example would keep a pipe open for ever.
-    work = folder / "work"
-    work.mkdir()
     with tempfile.TemporaryFile() as answer:
         shell = subprocess.Popen(
             ["sh", "-c", script], cwd=work, env=environ, stdin=subprocess.DEVNULL, stdout=answer, stderr=answer,

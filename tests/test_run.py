@@ -121,7 +121,7 @@ def test_missing_system_packages_are_installed(checkout: Path, path: Path, way: 
     script(path / "sudo", '#!/bin/sh\nshift\nexec "$@"\n')
     path.joinpath("id").unlink()
     script(path / "id", f"#!/bin/sh\necho {0 if way == 'root' else 1000}\n")
-    for tool in ("git", "mount", "setpriv", "sshd", "ssh-keygen"):
+    for tool in ("git", "mount", "setpriv", "sshd", "ssh-keygen", "curl", "node", "chromium"):
         script(path / tool, "#!/bin/sh\n")
     run(checkout, path, "test")
     install = "install -y --no-install-recommends rsync"

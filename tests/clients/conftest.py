@@ -1,6 +1,6 @@
 """A running tracker for clients that block, on a loop and a thread of its own.
 
-Owns: Tracked, `tracked`. Must not know: any client.
+Owns: Tracked, `tracked`, fetched(). Must not know: any client.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +49,17 @@ def serving(home: Path, options: Options | None = None) -> Iterator[Tracked]:
         yield Tracked(api, f"http://127.0.0.1:{api.port}{base}", do)
     finally:
         do(made.__aexit__(None, None, None))
+        do(_end_of_tasks())
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end_of_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +67,23 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
     """One for all tests of a module: choose identifiers no other test uses."""
     with serving(tmp_path_factory.mktemp("home")) as made:
         yield made
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a plain GET answered. Header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def fetched(url: str, headers: dict[str, str] | None = None) -> Fetched:
+    """A GET as any program makes it, whatever the answer."""
+    request = urllib.request.Request(url, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return Fetched(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read())
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return Fetched(refused.code, {k.lower(): v for k, v in refused.headers.items()}, refused.read())

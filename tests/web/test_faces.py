@@ -19,7 +19,7 @@ from everysite.tracker.contract import OPERATIONS
 from everysite.web.answer import answer
 from everysite.web.app import create_app
 from everysite.web.attention import Attention
-from everysite.web.faces import Face, api, enabled, entrance, overlaps, socketio
+from everysite.web.faces import Face, api, downloads, enabled, entrance, overlaps, socketio
 from everysite.web.openapi import describe
 from everysite.web.options import Options
 from everysite.web.request import Asked
@@ -38,7 +38,7 @@ def faces() -> list[Face]:
     """Every face there is; new ones are added here."""
     stub = Stub()
     served = Options(), Attention()
-    return [api(stub, stub.broker, *served), socketio(stub, *served), entrance(stub, Options())]
+    return [api(stub, stub.broker, *served), socketio(stub, *served), entrance(stub, Options()), downloads(Options())]
 
 
 def test_no_two_faces_claim_the_same_request() -> None:
@@ -72,8 +72,8 @@ def test_overlaps_are_found(one: str, two: str, both: bool) -> None:
 
 
 def test_a_face_can_be_switched_off() -> None:
-    assert [face.name for face in enabled(faces(), frozenset({"api"}))] == ["socketio", "pages"]
-    with pytest.raises(BadRequest, match="there is no face 'apo'; the faces are api, socketio, pages"):
+    assert [face.name for face in enabled(faces(), frozenset({"api"}))] == ["socketio", "pages", "clients"]
+    with pytest.raises(BadRequest, match="there is no face 'apo'; the faces are api, socketio, pages, clients"):
         enabled(faces(), frozenset({"apo"}))
     create_app(Stub(), Options(faces_off=frozenset({"api"})))
 

@@ -34,7 +34,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...], Meta(description="Addresses or networks whose X-Forwarded-* headers count.")
     ] = ()
     base_path: Annotated[BasePath, Meta(description="Path everything is served below, like /sync; empty: none.")] = ""
-    faces_off: Annotated[tuple[str, ...], Meta(description="Faces that are not served: api, socketio or pages.")] = ()
+    faces_off: Annotated[
+        tuple[str, ...], Meta(description="Faces that are not served: api, socketio, pages or clients.")
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe message that is logged.")
     ] = "info"

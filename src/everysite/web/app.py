@@ -21,7 +21,7 @@ from everysite.tracker.relay import Broker
 from everysite.web.answer import answer
 from everysite.web.attention import Attention
 from everysite.web.errors_http import failure, form
-from everysite.web.faces import Face, api, enabled, entrance, socketio
+from everysite.web.faces import Face, api, downloads, enabled, entrance, socketio
 from everysite.web.identity import proxied
 from everysite.web.options import DEFAULTS, Options
 from everysite.web.origins import crossing, tell_methods
@@ -52,6 +52,7 @@ def create_app(
         api(service, service.broker, options, attention),
         socketio(service, options, attention),
         entrance(service, options),
+        downloads(options),
     ]
     faces = enabled(served, options.faces_off)
     return App(faces, options, attention, Starlette(routes=list(pages), lifespan=lifespan))

@@ -17,6 +17,7 @@ from everysite.tracker.operation import Operation
 from everysite.tracker.relay import Broker
 from everysite.web.attention import Attention
 from everysite.web.backup import Backup
+from everysite.web.downloads import Downloads
 from everysite.web.endpoint import Service, endpoint
 from everysite.web.entrance import Entrance
 from everysite.web.errors_http import Failure, Headers, form, verb
@@ -66,6 +67,11 @@ def socketio(service: TellsChanges, options: Options, attention: Attention) -> F
 def entrance(service: Service, options: Options) -> Face:
     """The few pages outside every other face."""
     return Face("pages", "", "cookie", Entrance(service, options).routes(), _refuse)
+
+
+def downloads(options: Options) -> Face:
+    """Clients for other people's programs; nobody has to sign in for them."""
+    return Face("clients", "", "none", Downloads(options).routes(), _refuse)
 
 
 def addresses(operation: Operation[Any, Any]) -> list[tuple[str, str]]:
