@@ -204,6 +204,35 @@ def test_a_project_may_be_used_again_after_it_was_closed(project: everysite.Proj
         assert project.verify()
 
 
+FORKS = """
+import os, sys, everysite
+project = everysite.connect(sys.argv[1], sys.argv[2])
+assert project.verify()
+for _ in range(3):
+    child = os.fork()
+    if not child:
+        assert project.verify()
+        sys.exit(0)
+    assert project.verify()
+    assert os.waitpid(child, 0)[1] == 0
+    assert project.verify()
+child = os.fork()
+if not child:
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert project.verify()
+print("done")
+"""
+
+
+def test_a_forked_program_asks_on_connections_of_its_own(tracked: Tracked) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORKS, tracked.url, tracked.api.tokens["admin"]],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 def test_a_project_blocks_inside_another_loop(tracked: Tracked) -> None:
     async def main() -> bool:
         with as_user(tracked, "admin") as project:

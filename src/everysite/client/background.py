@@ -6,6 +6,8 @@ Owns: Background. Must not know: what is carried out there.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -47,14 +49,18 @@ class _Loop:
 
 
 class Background:
-    """Carries coroutines out for `owner`. The thread starts with the first one and ends with the owner or the program."""
+    """Carries coroutines out for `owner`. The thread starts with the first one and ends with the owner or the program.
 
-    def __init__(self, owner: object, close: Close) -> None:
-        self._close = close
+    `abandon` makes the work forget its connections without closing them, and answers what holds them.
+    """
+
+    def __init__(self, owner: object, close: Close, abandon: Callable[[], object]) -> None:
+        self._close, self._abandon = close, abandon
         self._owner = weakref.ref(owner)
         self._lock = threading.Lock()
         self._loop: _Loop | None = None
         self._ending: weakref.finalize[Any, Any] | None = None
+        _everywhere.add(self)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The answer of `work`, waited for. An interrupt (Ctrl-C) ends the work too."""
@@ -72,6 +78,15 @@ class Background:
         if ending is not None:
             ending()
 
+    def leave_to_parent(self) -> None:
+        """In a fork: the loop's thread is not there, and its connections are the parent's; begin anew when asked."""
+        self._lock = threading.Lock()
+        if self._loop is not None and self._ending is not None:
+            self._ending.detach()
+            _never_free(self._loop)
+            _never_free(self._abandon())
+            self._loop = self._ending = None
+
     def _running(self) -> _Loop:
         with self._lock:
             if self._loop is None:
@@ -80,3 +95,21 @@ class Background:
                 assert owner is not None  # it is calling
                 self._ending = weakref.finalize(owner, self._loop.stop)
             return self._loop
+
+
+_everywhere: weakref.WeakSet[Background] = weakref.WeakSet()
+
+
+def _never_free(what: object) -> None:
+    # To free a connection is to close it, and that reaches into the parent: the two share what the kernel watches for
+    # the loop, and the state of TLS.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(what))
+
+
+def _forked() -> None:
+    for background in list(_everywhere):
+        background.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

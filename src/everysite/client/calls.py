@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -37,6 +37,7 @@ from everysite.tracker.search_messages import Between, ChangedAsked, Page, State
 Element: TypeAlias = dict[str, Any]
 Elements: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Names: TypeAlias = str | Sequence[str]
+Standing: TypeAlias = Literal["missing", "outdated", "only", "error", "current"]
 
 
 async def _ask(client: Client, operation: Operation[Any, Any], body: Any, **pieces: Any) -> tuple[int, Any]:
@@ -220,8 +221,8 @@ async def site(client: Client, name: str) -> SiteInfo | None:
     return await client.call(contract.SITE, Named(name))
 
 
-async def at_site(client: Client, name: str, state: Any, after: str = "", limit: int = 1000) -> Page:
-    """A page of files that are "missing", "outdated", "only", "error" or "current" at a site."""
+async def at_site(client: Client, name: str, state: Standing, after: str = "", limit: int = 1000) -> Page:
+    """A page of files by how they stand at a site; "only": the last copy."""
     return await client.call(contract.AT_SITE, StateAsked(name, state, after, limit))
 
 

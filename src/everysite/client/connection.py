@@ -77,6 +77,11 @@ class Client:
         if session is not None:
             await session.close()
 
+    def abandon(self) -> object:
+        """Forget the connections without closing them, and answer what has to be kept alive: they are another loop's."""
+        session, self._session = self._session, None
+        return session
+
     async def call(self, operation: Operation[R, A], request: R) -> A:
         """Carry an operation out. Raises the errors it raises in the tracker's process, SiteUnreachable and Transient."""
         method, path, body = _asked(operation, request)

@@ -146,7 +146,7 @@ class Project(Calls):
 
     def __init__(self, client: Client, strict: bool = False) -> None:
         super().__init__(client, strict)
-        self._background = Background(self, client.close)
+        self._background = Background(self, client.close, client.abandon)
 
     def _carry(self, work: Work[T]) -> T:
         return self._background.run(work)
