@@ -104,9 +104,9 @@ async def test_the_order_across_types(index: Index) -> None:
         False,
     ]
     await put(index, *(element(f"{n:02}", {"v": value}) for n, value in enumerate(values)), element("absent"))
-    up = [13, 14, "absent", 10, 11, 9, 15, 12, 8, 6, 5, 7, 4, 3, 2, 1, 16, 0]
+    up = [13, "absent", 10, 11, 9, 12, 8, 6, 5, 7, 4, 3, 2, 14, 15, 1, 16, 0]
     assert await keys(index, EVERYTHING, ("v", 1)) == [n if isinstance(n, str) else f"{n:02}" for n in up]
-    down = [0, 16, 1, 2, 3, 4, 7, 15, 5, 6, 8, 12, 9, 11, 10, 13, 14, "absent"]
+    down = [0, 16, 1, 15, 14, 2, 3, 4, 7, 5, 6, 8, 12, 9, 11, 10, 13, "absent"]
     found = await keys(index, EVERYTHING, ("v", -1))
     assert found == [n if isinstance(n, str) else f"{n:02}" for n in down]
 

@@ -160,8 +160,8 @@ class Search(msgspec.Struct, frozen=True):
     """What to find, in which order, and which part of it.
 
     `sort`: (path, 1 or -1) in order of weight; across types absent and null < numbers < texts < objects < arrays <
-    booleans. An array counts as its least member (its greatest for -1), an empty one as null (MongoDB's rule; so only an
-    array in an array sorts as one). Without `sort`, and among equals: oldest first. `limit` 0: all.
+    booleans, arrays member by member (the wire contract's order; MongoDB would take an array's least or greatest member).
+    Without `sort`, and among equals: oldest first. `limit` 0: all.
     """
 
     where: Predicate = EVERYTHING

@@ -269,23 +269,18 @@ def _position(part: str) -> int:
 SortKey = tuple[Any, ...]
 
 
-def sort_key(value: Any, direction: Literal[1, -1]) -> SortKey:
-    """What to order documents by, from `sort_value(document, path, direction)`: ascending for 1, `reverse=True` for -1.
-
-    Absent and null < numbers < texts < objects < arrays < booleans. An array counts as its least member for 1 and its
-    greatest for -1; an empty one as null. Arrays in arrays and in objects are compared member by member, objects by type,
-    name and value of one key after the other.
+def sort_key(value: Any) -> SortKey:
+    """What to order values by: absent and null < numbers < texts < objects < arrays < booleans (tracker-api 4.2). Arrays are
+    compared member by member, objects by type, name and value of one key after the other.
     """
-    if type(value) is list:
-        keys = [_key(each, 0) for each in value]
-        return (max if direction == -1 else min)(keys, default=_NULL)
     return _key(value, 0)
 
 
 def sort_value(body: Mapping[str, Any], path: str, direction: Literal[1, -1]) -> SortKey:
-    """The sort key of a document: of the values a path leads to, members of arrays included, the least or the greatest."""
+    """The sort key of a document, ascending for 1, for `reverse=True` with -1: of the value a path leads to. Where the path
+    leads over the members of an array to several, it is the least of them, or the greatest with -1."""
     found = values_at(body, tuple(path.split(".")), members=False)
-    return (max if direction == -1 else min)((sort_key(value, direction) for value in found), default=_NULL)
+    return (max if direction == -1 else min)(map(sort_key, found), default=_NULL)
 
 
 _NULL: SortKey = (0,)

@@ -129,7 +129,7 @@ class _Finding:
         return Found(keys, count)
 
     def _sorted_here(self) -> Found:
-        """By values that SQL cannot compare: arrays count as their least or greatest member."""
+        """By values that SQL cannot compare: objects and arrays."""
         skip, limit = _part(self._search)
         count = 0
 
