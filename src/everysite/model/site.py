@@ -26,7 +26,7 @@ def check_site_name(text: object) -> str:
     return text
 
 
-class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class Policy(msgspec.Struct, frozen=True, rename="camel"):
     """How a mapping behaves; the keys of its site element, see decisions B 2. Times in s."""
 
     enable_discovery: bool = True
