@@ -28,6 +28,11 @@ def imported(tracked: Tracked, folder: Path, name: str) -> Any:
     """A served Python file as a module."""
     path = folder / f"{name}.py"
     path.write_bytes(fetched(f"{tracked.url}/py/{name}.py").body)
+    return module_of(path, name)
+
+
+def module_of(path: Path, name: str) -> Any:
+    """A file as a module."""
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
     assert spec.loader
