@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib.util
 import os
 import re
 import shutil
@@ -79,15 +80,24 @@ def test_the_wheel_has_every_file_of_the_program_and_no_other(wheel: Path) -> No
     assert "License-File: LICENSE" in metadata
 
 
+def install_alone(wheel: Path, venv: Path) -> None:
+    """By pip where Python has one to give, else by uv: it made this environment then."""
+    python = str(venv / "bin" / "python")
+    if importlib.util.find_spec("ensurepip"):
+        make = [sys.executable, "-m", "venv", str(venv)]
+        install = [python, "-m", "pip", "install", "--disable-pip-version-check"]
+    else:
+        make = ["uv", "venv", "--quiet", "--offline", "--python", sys.executable, str(venv)]
+        install = ["uv", "pip", "install", "--offline", "--python", python]
+    for command in (make, [*install, "--no-index", "--no-deps", "--quiet", str(wheel)]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_wheel_installs_and_serves(wheel: Path, tmp_path: Path) -> None:
-    """By pip, into an environment of its own, outside of the checkout; what it needs is that of this environment."""
+    """Into an environment of its own, outside of the checkout; what it needs is that of this environment."""
     venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, capture_output=True, timeout=100)
-    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--no-index", "--no-deps", "--quiet", str(wheel)]
-    done = subprocess.run(
-        [*pip, "--disable-pip-version-check"], capture_output=True, text=True, check=False, timeout=100
-    )
-    assert done.returncode == 0, done.stderr
+    install_alone(wheel, venv)
     [site] = venv.glob("lib/python3*/site-packages")
     for needed in Path(sysconfig.get_paths()["purelib"]).iterdir():
         if "everysite" not in needed.name and not (site / needed.name).exists():
