@@ -30,14 +30,19 @@ class Found(NamedTuple):
 
 def documents(stream: BinaryIO, start: bytes = b"") -> Iterator[Found]:
     """Every document. `start`: bytes that were read already. Raises Damaged where it cannot be told where the next one begins."""
-    first = start + stream.readline(_LONGEST)
+    first = start + stream.readline(_CHUNK)
     number = 1
     first = first.removeprefix(b"\xef\xbb\xbf")  # the mark of UTF-8 that some editors write
-    while first and not first.strip():
-        first, number = stream.readline(_LONGEST), number + 1
-    if not first.lstrip().startswith(b"[") and _is_json(first):
+    while first.endswith(b"\n") and not first.strip():
+        first, number = stream.readline(_CHUNK), number + 1
+    if first.lstrip().startswith(b"["):  # all of the array may be one line
+        yield from _spread(first, stream, number)
+        return
+    if not first.endswith(b"\n"):
+        first += stream.readline(_LONGEST)
+    if _is_json(first):
         yield from _lines(first, stream, number)
-    elif first:
+    elif first.strip():
         yield from _spread(first, stream, number)
 
 
@@ -104,7 +109,8 @@ class _Text:
     def __init__(self, first: bytes, stream: BinaryIO, number: int) -> None:
         self._stream, self._decoder = stream, json.JSONDecoder()
         self._text = codecs.getincrementaldecoder("utf-8")()
-        self._window, self.at, self._line, self._counted = _as_text(first, number), 0, number, 0
+        self._window, self.at, self._line, self._counted = "", 0, number, 0
+        self._window = self._decoded(first)
 
     @property
     def line(self) -> int:
@@ -144,16 +150,13 @@ class _Text:
     def _more(self, count: int = _CHUNK) -> bool:
         _ = self.line  # counts what is about to be forgotten
         raw = self._stream.read(count)
-        try:
-            fresh = self._text.decode(raw, final=not raw)
-        except UnicodeDecodeError as err:
-            raise Damaged(f"after line {self._line}: it is no UTF-8: {err}") from err
+        fresh = self._decoded(raw)
         self._window, self.at, self._counted = self._window[self.at :] + fresh, 0, 0
         return bool(raw)
 
-
-def _as_text(line: bytes, number: int) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError as err:
-        raise Damaged(f"line {number}: it is neither JSON in UTF-8 nor BSON: {err}") from err
+    def _decoded(self, raw: bytes) -> str:
+        """Raises Damaged. A character may begin in one piece and end in the next."""
+        try:
+            return self._text.decode(raw, final=not raw)
+        except UnicodeDecodeError as err:
+            raise Damaged(f"after line {self._line}: it is neither JSON in UTF-8 nor BSON: {err}") from err
