@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everysite.observe.walk import Entry, Folder, fingerprint, pack, unpack, walk
+from everysite.observe.folder import Entry, Folder, fingerprint, pack, unpack
+from everysite.observe.walk import walk
 
 numbers = st.integers(0, (1 << 63) - 1)
 names = st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name and b"/" not in name)

@@ -17,12 +17,12 @@ from everysite.disk.threads import in_thread
 from everysite.errors import EverysiteError, SiteUnreachable, StaleLease, Transient
 from everysite.model.path import key_of
 from everysite.model.site import Globals
+from everysite.observe.folder import Skip
 from everysite.observe.packages import Matches
 from everysite.observe.recall import recall
 from everysite.observe.retell import retell
 from everysite.observe.scan import scan
 from everysite.observe.scanned import Scanned, describe, last_lines
-from everysite.observe.walk import Skip
 from everysite.tracker.agent_messages import Announce, Announced, Recall, Recalled, SeenItem
 from everysite.tracker.contract import ANNOUNCE, RECALL
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from everysite.cli.copy_progress import Progress
-    from everysite.observe.walk import Skip
+    from everysite.observe.folder import Skip
     from everysite.transfer.tree import Summary
     from everysite.transfer.tree_job import Options
 

@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-from everysite.observe.walk import Folder, walk
+from everysite.observe.folder import Folder
+from everysite.observe.walk import walk
 
 _BATCH = 64  # folders a message
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from everysite.decide.compare import Entry as Compared
 from everysite.decide.compare import compare
 from everysite.index.contract import HeldFile, HeldFolder
-from everysite.observe.walk import Entry, Folder, unpack
+from everysite.observe.folder import Entry, Folder, unpack
 
 OWN = b".everysite"
 """A folder of ours in every root: what was deleted goes to its trash first."""

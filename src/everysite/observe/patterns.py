@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from everysite.errors import BadRequest
 from everysite.model.path import to_text
-from everysite.observe.walk import Skip
+from everysite.observe.folder import Skip
 
 
 def ignoring(patterns: Sequence[str]) -> Skip:

@@ -24,6 +24,7 @@ from everysite.model.site import Mapping
 from everysite.observe import rootguard
 from everysite.observe.apart import walk_apart
 from everysite.observe.findings import Findings
+from everysite.observe.folder import Folder, Skip
 from everysite.observe.followed import folder_moved
 from everysite.observe.hashing import passing
 from everysite.observe.package_scan import PackageScan
@@ -32,7 +33,7 @@ from everysite.observe.pending import Note
 from everysite.observe.renames import Renames
 from everysite.observe.scanned import Scanned
 from everysite.observe.telling import ERRORS, Announcer, Teller
-from everysite.observe.walk import Folder, Skip, walk
+from everysite.observe.walk import walk
 from everysite.tracker.agent_messages import SeenItem
 
 _FOLDERS = 200  # walked folders a step

@@ -15,7 +15,8 @@ import select
 import signal
 from collections.abc import Generator, Iterator
 
-from everysite.observe.walk import Folder, Reader, below
+from everysite.observe.folder import Folder, below
+from everysite.observe.reader import Reader
 
 _BATCH = 64  # folders a message
 _PIPE = 1 << 20  # bytes; the most an ordinary user may ask for

@@ -17,7 +17,9 @@ from typing import NamedTuple
 from everysite.disk.faults import explain
 from everysite.disk.system import CLOEXEC
 from everysite.errors import SiteUnreachable
-from everysite.observe.walk import Folder, Reader, fingerprint, walk
+from everysite.observe.folder import Folder, fingerprint
+from everysite.observe.reader import Reader
+from everysite.observe.walk import walk
 from everysite.transfer.manifest import NO_STAMP, Held, Manifest
 from everysite.transfer.tree_job import (
     DONE,

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from everysite.observe.walk import Entry
+from everysite.observe.folder import Entry
 from everysite.transfer.manifest import UNKNOWN
 from everysite.transfer.tree_job import ROOT, kept_mode
 

@@ -17,7 +17,7 @@ from everysite.disk.faults import explain
 from everysite.disk.system import CLOEXEC, NOFOLLOW, NONBLOCK, write_all
 from everysite.errors import Cancelled, SiteUnreachable, SourceChanged
 from everysite.model.path import to_text
-from everysite.observe.walk import Entry
+from everysite.observe.folder import Entry
 from everysite.transfer.tree_job import FAILED, PROGRESS, ROOT, Options, Tell, join, kept_mode
 from everysite.transfer.tree_large import digest_of, pour, pour_slowly
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from everysite.observe.walk import Entry, Folder, Skip
+from everysite.observe.folder import Entry, Folder, Skip
 from everysite.transfer.manifest import NO_STAMP, Held, Stamp
 
 MISSING, TRUSTED, UNKNOWN_STATE = 0, 1, 2

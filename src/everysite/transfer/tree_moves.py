@@ -14,7 +14,7 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from everysite.observe.walk import FIELDS, Entry, Folder, unpack
+from everysite.observe.folder import FIELDS, Entry, Folder, unpack
 from everysite.transfer.manifest import Manifest
 from everysite.transfer.tree_job import join
 from everysite.transfer.tree_place import stamp_of

@@ -15,7 +15,7 @@ from everysite.disk.faults import explain
 from everysite.errors import PathRefused
 from everysite.model.path import name as checked
 from everysite.model.path import to_text
-from everysite.observe.walk import Entry, Folder, fingerprint, pack, unpack
+from everysite.observe.folder import Entry, Folder, fingerprint, pack, unpack
 from everysite.transfer.manifest import NO_STAMP, Held
 from everysite.transfer.tree import Run
 from everysite.transfer.tree_job import FAILED, MISSING, TRUSTED, Done, Job, join

@@ -16,7 +16,7 @@ from everysite.disk.faults import explain
 from everysite.disk.stages import stage_name
 from everysite.disk.system import CLOEXEC, HERE, NOFOLLOW
 from everysite.errors import SiteUnreachable
-from everysite.observe.walk import Entry, Folder
+from everysite.observe.folder import Entry, Folder
 from everysite.transfer.manifest import NO_STAMP, Stamp
 from everysite.transfer.tree_files import forget
 from everysite.transfer.tree_job import FAILED, ROOT, Job, Tell, join, kept_mode

@@ -14,7 +14,7 @@ from everysite.disk.stages import is_stage, new_token, stage_name
 from everysite.disk.system import CLOEXEC, HERE
 from everysite.errors import BadRequest, SiteUnreachable
 from everysite.model.path import to_text
-from everysite.observe.walk import Entry
+from everysite.observe.folder import Entry
 from everysite.transfer.tree import Summary
 from everysite.transfer.tree_files import FileCopier, forget
 from everysite.transfer.tree_job import FAILED, WOULD, Event, Options, Tell

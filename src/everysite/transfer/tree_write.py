@@ -20,7 +20,7 @@ from everysite.disk.faults import explain
 from everysite.disk.stages import is_stage, stage_name
 from everysite.disk.system import CLOEXEC, HERE, NOFOLLOW
 from everysite.errors import SiteUnreachable
-from everysite.observe.walk import Entry, below, pack, unpack
+from everysite.observe.folder import Entry, below, pack, unpack
 from everysite.transfer.manifest import NO_STAMP, UNKNOWN, Manifest
 from everysite.transfer.tree_compare import Choice, compare
 from everysite.transfer.tree_files import SMALL, FileCopier

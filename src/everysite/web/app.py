@@ -27,7 +27,7 @@ from everysite.web.options import DEFAULTS, Options
 from everysite.web.origins import crossing, tell_methods
 from everysite.web.request import Asked, Gone
 from everysite.web.routing import Route, Router
-from everysite.web.socket_io import TellsChanges
+from everysite.web.socket_tracker import TellsChanges
 from everysite.web.sockets import refusing
 
 _OVERRIDE = b"x-http-method-override"

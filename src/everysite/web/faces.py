@@ -28,7 +28,8 @@ from everysite.web.options import Options
 from everysite.web.relay import Relay
 from everysite.web.request import Asked
 from everysite.web.routing import Route
-from everysite.web.socket_io import PATH, SocketIo, TellsChanges
+from everysite.web.socket_io import PATH, SocketIo
+from everysite.web.socket_tracker import TellsChanges
 
 
 @dataclass(frozen=True, slots=True)

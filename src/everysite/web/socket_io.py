@@ -7,21 +7,18 @@ Must not know: the protocol, who is told what.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Send
 
 from everysite.errors import BadRequest, Forbidden
-from everysite.tracker.events import Events
-from everysite.tracker.operation import Caller
-from everysite.tracker.sight import Sight
 from everysite.web.answer import SECURITY
 from everysite.web.attention import Attention
-from everysite.web.endpoint import Service
 from everysite.web.identity import foreign
 from everysite.web.options import Options
 from everysite.web.request import Asked
 from everysite.web.routing import Route
+from everysite.web.socket_tracker import IN, TellsChanges
 from everysite.web.streams import patient
 from everysite.web.wiretext import fields
 
@@ -29,17 +26,6 @@ if TYPE_CHECKING:
     from everysite.web.socket_sessions import Sessions
 
 PATH = "/socket.io"
-IN = 100_000
-"""Bytes a client may send at once; signing in takes less than 1,000."""
-
-
-class TellsChanges(Service, Protocol):
-    """The tracker, as this face knows it."""
-
-    @property
-    def events(self) -> Events: ...
-
-    def sight(self, caller: Caller) -> Sight: ...
 
 
 class SocketIo:

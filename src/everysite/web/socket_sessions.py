@@ -23,8 +23,8 @@ from everysite.web.attention import Attention
 from everysite.web.identity import caller_of, foreign
 from everysite.web.outbox import Outbox
 from everysite.web.request import Asked, Gone
-from everysite.web.socket_io import IN, TellsChanges
 from everysite.web.socket_told import Member, Telling
+from everysite.web.socket_tracker import IN, TellsChanges
 from everysite.web.streams import Streams
 
 _ANONYMOUS_S = 10.0  # to sign in after the handshake

@@ -27,7 +27,7 @@ from everysite.tracker.feed_tail import SECRET
 from everysite.tracker.feed_view import shows_removal
 from everysite.tracker.operation import Caller
 from everysite.tracker.sight import Sight
-from everysite.web.socket_io import TellsChanges
+from everysite.web.socket_tracker import TellsChanges
 
 _log = logging.getLogger("everysite.web")
 _BATCH_S = 0.1  # changes of agents within this time are one event; requests have told theirs by then
