@@ -13,8 +13,8 @@ from everysite.errors import BadRequest, NotFound
 from everysite.model.element import Element
 from everysite.tracker import standing
 from everysite.tracker.agent_messages import Result
-from everysite.tracker.contract import AT_SITE, LISTDOWN, LISTUP, STATUS, UPDATE
-from everysite.tracker.messages import Items, Nothing
+from everysite.tracker.contract import AT_SITE, CREATE, LISTDOWN, LISTUP, READ, STATUS, UPDATE
+from everysite.tracker.messages import Ids, Items, Nothing
 from everysite.tracker.search_messages import Between, StateAsked
 from everysite.tracker.service import Service
 
@@ -52,6 +52,19 @@ async def test_files_stand_as_agents_made_them(service: Service, agents: dict[st
     )
     assert await at(service, "montreal", "error") == ["/a"]
     assert (await service.call(ADMIN, STATUS, Nothing())).elements > 2
+
+
+async def test_a_copy_delivered_before_the_content_changed_is_outdated_from_the_start(
+    service: Service, agents: dict[str, Agent]
+) -> None:
+    """As a tracker that is moved here says it: `synced_<site>` against `time`."""
+    old = {"_id": "/old", "origin": "paris", "time": 100, "synced_montreal": 99, "synced_tokyo": 100}
+    new = {"_id": "/new", "origin": "paris", "time": 100, "synced_montreal": 101}
+    await service.call(ADMIN, CREATE, Items([old, new]))
+    assert await at(service, "montreal", "outdated") == ["/old"]
+    assert await at(service, "montreal", "current") == ["/new"]
+    assert await at(service, "tokyo", "current") == ["/old"]
+    assert (await service.call(ADMIN, READ, Ids(["/old"]))).items[0] == {**old, "author": "admin"}
 
 
 async def test_what_is_no_site_or_number_is_refused(service: Service, agents: dict[str, Agent]) -> None:
