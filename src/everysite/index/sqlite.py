@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import apsw
 
 from everysite.errors import SiteUnreachable
-from everysite.index.contract import Lane, Transaction
+from everysite.index.contract import Lane, Topic, Transaction
 from everysite.index.sqlite_check import check, engine
 from everysite.index.sqlite_connection import WRITER_CACHE, connect, explain
 from everysite.index.sqlite_readers import Readers
@@ -45,6 +45,12 @@ class SqliteIndex:
 
     def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
         return self._writer.listen(committed)
+
+    def tell(self, topics: Iterable[Topic]) -> None:
+        """No other process has it open."""
+
+    def hear(self, told: Callable[[frozenset[Topic]], None]) -> Callable[[], None]:
+        return lambda: None
 
     async def backup(self, path: str) -> None:
         """Written beside `path` and renamed when whole; a file already there is replaced."""

@@ -1,34 +1,16 @@
 """Whether a database is sound: the engine's own check, and what the tables promise each other.
 
-Owns: the rules that hold between rows, and the sentences for those that do not. Must not know: threads, files, the way out.
-
-A task may outlive its element while somebody works on it, so only numbers that were never given out count as wrong there.
+Owns: carrying the rules out in SQLite. Must not know: the rules' reasons, threads, files, the way out.
 """
 
 from __future__ import annotations
 
 import apsw
 
-_MOST = 50  # lines of the engine's own check; one bad page can make thousands
-_CHANGED = "(SELECT change FROM element UNION ALL SELECT change FROM tombstone UNION ALL SELECT change FROM replica)"
+from everysite.index.rules import RULES
 
-_RULES = (
-    ("copies recorded of elements that are not there", "replica WHERE element NOT IN (SELECT id FROM element)"),
-    ("copies recorded at sites that are not there", "replica WHERE site NOT IN (SELECT id FROM site)"),
-    ("keys both present and deleted", "element WHERE key IN (SELECT key FROM tombstone)"),
-    ("elements whose body is no JSON object", "element WHERE NOT json_valid(body) OR json_type(body) <> 'object'"),
-    ("elements whose number was never given out", "element WHERE id > {element}"),
-    ("change numbers that were never given out", f"{_CHANGED} WHERE change > {{change}}"),
-    ("change numbers given twice", f"(SELECT change FROM {_CHANGED} GROUP BY change HAVING count(*) > 1)"),
-    ("tasks of elements whose number was never given out", "task WHERE element > {element}"),
-    ("tasks of mappings that are not there", "task WHERE mapping NOT IN (SELECT id FROM mapping)"),
-    ("tasks under a lease that is not there", "task WHERE lease <> 0 AND lease NOT IN (SELECT id FROM lease)"),
-    ("leases of mappings that are not there", "lease WHERE mapping NOT IN (SELECT id FROM mapping)"),
-    ("mappings of sites that are not there", "mapping WHERE site NOT IN (SELECT id FROM site)"),
-    ("events whose number was never given out", "event WHERE seq > {event}"),
-    ("files held in folders that are not there", "held_file WHERE folder NOT IN (SELECT id FROM held_folder)"),
-)
-"""What is wrong with the rows of a table, and how they are found. {name} is the last number given out of that kind."""
+_MOST = 50  # lines of the engine's own check; one bad page can make thousands
+_BODIES = ("elements whose body is no JSON object", "element WHERE NOT json_valid(body) OR json_type(body) <> 'object'")
 
 
 def check(db: apsw.Connection) -> list[str]:
@@ -54,7 +36,7 @@ def _broken(db: apsw.Connection) -> list[str]:
     last = dict.fromkeys(("element", "change", "event"), 0)
     last |= dict(db.execute("SELECT name, value FROM number"))
     found: list[str] = []
-    for what, rows in _RULES:
+    for what, rows in (*RULES[:3], _BODIES, *RULES[3:]):
         [(count,)] = db.execute(f"SELECT count(*) FROM {rows.format_map(last)}").fetchall()
         if count:
             found.append(f"{count} {what}")

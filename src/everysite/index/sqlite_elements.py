@@ -9,17 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import apsw
-import msgspec
 
 from everysite.decide.query import Found, Search
-from everysite.errors import BadRequest, Conflict
+from everysite.errors import Conflict
+from everysite.index.element_rows import body_json, check_keys, element_of, late_json, numbered, stone_of
 from everysite.index.sqlite_find import find
 from everysite.index.sqlite_indexes import Indexes
 from everysite.index.sqlite_numbers import Numbers
 from everysite.index.sqlite_paths import COLUMNS, ranked
 from everysite.index.sqlite_rows import Row, Value, content_columns, numbers, prefix_end, texts, write
-from everysite.model.clock import Version
-from everysite.model.element import Body, Content, Element, Tombstone
+from everysite.model.element import Element, Tombstone
 
 _COLUMNS = "id, key, ms, counter, gen, size, mtime_ns, mode, digest, origin, change, late, body"
 _RANKED = tuple(COLUMNS)
@@ -33,9 +32,6 @@ _REPLACE = (
     + ", ".join(f"{column} = excluded.{column}" for column in COLUMNS.values())
 )
 _STONE_COLUMNS = "key, ms, counter, size, mtime_ns, mode, digest, renamed_to, change"
-_encode = msgspec.json.Encoder().encode
-_decode_body = msgspec.json.Decoder(Body).decode
-_decode_late = msgspec.json.Decoder(dict[str, Version]).decode
 
 
 class SqliteElements:
@@ -65,18 +61,18 @@ class SqliteElements:
     def put(self, elements: Sequence[Element]) -> list[Element]:
         if not elements:
             return []
-        self._check_keys(elements)
-        numbered = self._number(elements)
-        rows = [_row(element) for element in numbered]
+        check_keys(elements)
+        made = numbered(elements, self._numbers)
+        rows = [_row(element) for element in made]
         try:
             self._write(rows)
         except apsw.ConstraintError:
-            self._set_keys_aside(numbered)
+            self._set_keys_aside(made)
             self._write(rows)
         self._db.execute(
             "DELETE FROM tombstone WHERE key IN (SELECT value FROM carray(?))", texts(e.key for e in elements)
         )
-        return numbered
+        return made
 
     def bury(self, stones: Sequence[Tombstone]) -> None:
         first = self._numbers.take("change", len(stones))
@@ -95,7 +91,7 @@ class SqliteElements:
 
     def stones(self, keys: Sequence[str]) -> list[Tombstone | None]:
         sql = f"SELECT {_STONE_COLUMNS} FROM tombstone WHERE key IN (SELECT value FROM carray(?))"
-        found = {row[0]: _stone(row) for row in self._db.execute(sql, texts(keys))}
+        found = {row[0]: stone_of(row) for row in self._db.execute(sql, texts(keys))}
         return [found.get(key) for key in keys]
 
     def under(self, prefix: str, after: str = "", limit: int = 1000) -> list[Element]:
@@ -133,24 +129,7 @@ class SqliteElements:
         return self._indexes.listed()
 
     def _select(self, rest: str, bindings: Sequence[Any]) -> list[Element]:
-        return [_element(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM element {rest}", bindings)]
-
-    def _check_keys(self, elements: Sequence[Element]) -> None:
-        for element in elements:
-            if not element.key or "\0" in element.key:
-                raise BadRequest(f"{element.key!r} is no _id; it needs at least one character and no NUL")
-
-    def _number(self, elements: Sequence[Element]) -> list[Element]:
-        change = self._numbers.take("change", len(elements))
-        new = sum(element.id == 0 for element in elements)
-        next_id = self._numbers.take("element", new) if new else 0
-        numbered = []
-        for element in elements:
-            number = element.id or next_id
-            next_id += not element.id
-            numbered.append(_with_numbers(element, number, change))
-            change += 1
-        return numbered
+        return [element_of(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM element {rest}", bindings)]
 
     def _write(self, rows: Sequence[Row]) -> None:
         """All rows or none, also when the caller goes on after the error."""
@@ -169,26 +148,7 @@ class SqliteElements:
         self._db.execute(sql, numbers(ids))
 
 
-def _with_numbers(e: Element, number: int, change: int) -> Element:
-    return Element(e.key, e.body, e.version, e.late, e.gen, e.content, e.origin, number, change)
-
-
-def _text(e: Element) -> str:
-    """The body. A key with a NUL is refused: SQLite reads it as a key that ends there, and a search would find the wrong one."""
-    text = _encode(e.body).decode()
-    if "\\u0000" in text and _nul_in_key(e.body):
-        raise BadRequest(f"{e.key}: a key contains a NUL character; leave it out")
-    return text
-
-
-def _nul_in_key(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any("\0" in key or _nul_in_key(inner) for key, inner in value.items())
-    return isinstance(value, list) and any(_nul_in_key(inner) for inner in value)
-
-
 def _row(e: Element) -> Row:
-    late = _encode(e.late).decode() if e.late else None
     return (
         *(
             e.id,
@@ -198,24 +158,11 @@ def _row(e: Element) -> Row:
             *content_columns(e.content),
             e.origin,
             e.change,
-            late,
-            _text(e),
+            late_json(e),
+            body_json(e).decode(),
         ),
         *[None if value is _ABSENT else ranked(value) for value in map(e.body.get, _RANKED, _DEFAULTS)],
     )
-
-
-def _element(row: tuple[Any, ...]) -> Element:
-    number, key, ms, counter, gen, size, mtime_ns, mode, digest, origin, change, late, body = row
-    content = None if digest is None else Content(size, mtime_ns, mode, digest)
-    known = _decode_late(late) if late else {}
-    return Element(key, _decode_body(body), Version(ms, counter), known, gen, content, origin, number, change)
-
-
-def _stone(row: tuple[Any, ...]) -> Tombstone:
-    key, ms, counter, size, mtime_ns, mode, digest, renamed_to, change = row
-    content = None if digest is None else Content(size, mtime_ns, mode, digest)
-    return Tombstone(key, Version(ms, counter), content, renamed_to, change)
 
 
 def _condition(name: str, value: Any) -> tuple[str, list[Value]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import apsw
 
 from everysite.index.contract import HeldFile, HeldFolder
+from everysite.index.folder_tree import FolderTree
 from everysite.index.sqlite_folders import SqliteFolders
 from everysite.index.sqlite_numbers import Numbers
 from everysite.index.sqlite_rows import Row, blobs, query, write
@@ -22,7 +23,8 @@ class SqliteHeld:
 
     def __init__(self, db: apsw.Connection, counters: Numbers) -> None:
         self._db = db
-        self._folders = SqliteFolders(db, counters)
+        self._rows = SqliteFolders(db)
+        self._folders = FolderTree(self._rows, counters)
 
     def folders(self, mapping: int) -> list[HeldFolder]:
         return self._folders.all(mapping)
@@ -58,7 +60,7 @@ class SqliteHeld:
             (numbers[path], f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode, f.mode, f.digest) for path, f in files
         ]
         write(self._db, f"INSERT OR REPLACE INTO held_file (folder, {_COLUMNS})", rows)
-        self._folders.forget_fingerprints(numbers[path] for path in paths)
+        self._rows.forget_fingerprints(numbers[path] for path in paths)
 
     def remove(self, mapping: int, names: Sequence[bytes]) -> None:
         touched = []
@@ -66,7 +68,7 @@ class SqliteHeld:
             sql = "DELETE FROM held_file WHERE folder = ? AND name IN (SELECT value FROM carray(?))"
             self._db.execute(sql, (number, *blobs(leaves)))
             touched.append(number)
-        self._folders.forget_fingerprints(touched)
+        self._rows.forget_fingerprints(touched)
 
     def with_digest(self, mapping: int, digests: Sequence[bytes]) -> dict[bytes, bytes]:
         if not digests:
@@ -74,7 +76,7 @@ class SqliteHeld:
         sql = """SELECT f.digest, min(f.folder), f.name FROM held_file AS f CROSS JOIN held_folder AS d ON d.id = f.folder
             WHERE d.mapping = ? AND f.digest IN (SELECT value FROM carray(?)) GROUP BY f.digest"""
         rows = list(query(self._db, sql, (mapping, *blobs(digests))))
-        paths = {folder: self._folders.path_of(folder) for folder in {row[1] for row in rows}}
+        paths = {folder: self._rows.path_of(folder) for folder in {row[1] for row in rows}}
         return {digest: _join(paths[folder], name) for digest, folder, name in rows}
 
     def stage(self, mapping: int, names: Sequence[bytes]) -> None:

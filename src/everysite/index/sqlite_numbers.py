@@ -1,51 +1,27 @@
-"""Numbers that are never given twice: ids, change numbers, seq, the clock.
+"""The table of numbers in SQLite.
 
-Owns: handing out ranges of numbers without a query a row. Must not know: what they are for.
+Owns: reading the last numbers given out, and keeping the new ones. Must not know: what they are for.
 """
 
 from __future__ import annotations
 
 import apsw
 
-from everysite.model.clock import Version, tick
+from everysite.index import numbers
 
 
-class Numbers:
-    """The counters during one transaction. A unit that is rolled back leaves a gap, never a number used twice."""
+class Numbers(numbers.Numbers):
+    """The counters of one connection."""
 
     def __init__(self, db: apsw.Connection, writes: bool) -> None:
+        super().__init__(writes)
         self._db = db
-        self._writes = writes
-        self._values: dict[str, int] = {}
-        self._dirty: set[str] = set()
 
     def load(self) -> None:
         """At the start of a transaction."""
-        self._values = dict(self._db.execute("SELECT name, value FROM number"))
-        self._dirty.clear()
+        self.begin(self._db.execute("SELECT name, value FROM number"))
 
     def save(self) -> None:
         """Before the commit."""
-        for name in self._dirty:
-            self._db.execute("INSERT OR REPLACE INTO number VALUES (?, ?)", (name, self._values[name]))
-        self._dirty.clear()
-
-    def take(self, name: str, count: int = 1) -> int:
-        """The first of `count` numbers in a row that are the caller's now. Numbers start at 1."""
-        last = self._values.get(name, 0)
-        self._set(name, last + count)
-        return last + 1
-
-    def stamp(self, now: int) -> Version:
-        """The next version of the clock."""
-        last = Version(self._values.get("clock.ms", 0), self._values.get("clock.counter", 0))
-        version = tick(last, now)
-        self._set("clock.ms", version.ms)
-        self._set("clock.counter", version.counter)
-        return version
-
-    def _set(self, name: str, value: int) -> None:
-        if not self._writes:
-            raise TypeError("a unit given to read() wants to write; give it to run()")
-        self._values[name] = value
-        self._dirty.add(name)
+        for name, value in self.changed():
+            self._db.execute("INSERT OR REPLACE INTO number VALUES (?, ?)", (name, value))

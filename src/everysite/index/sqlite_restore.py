@@ -32,11 +32,10 @@ def restore(source: BinaryIO, shown: str, target: str, kept: str, epoch: str) ->
     schema, a damaged one), TargetFull, SiteUnreachable; `target` is as it was then.
     """
     stage = f"{target}.restoring"
-    _sweep(stage)
+    sweep(stage)
     _sweep_twins(target)
     try:
-        _receive(source, stage)
-        _prepare(stage, shown, epoch)
+        prepared(source, shown, stage, epoch)
         there = _keep(target, kept)
         os.replace(stage, target)
         _sync(os.path.dirname(target))
@@ -48,10 +47,18 @@ def restore(source: BinaryIO, shown: str, target: str, kept: str, epoch: str) ->
             ) from err
         raise
     finally:
-        _sweep(stage)
+        sweep(stage)
 
 
-def _sweep(stage: str) -> None:
+def prepared(source: BinaryIO, shown: str, stage: str, epoch: str) -> None:
+    """Make `stage` a database of our schema from a backup, sound, with a new `epoch`. Raises as `restore` does; whatever
+    happens, the caller removes it (`sweep`)."""
+    _receive(source, stage)
+    _prepare(stage, shown, epoch)
+
+
+def sweep(stage: str) -> None:
+    """Remove a database and its log."""
     for end in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(stage + end)
