@@ -54,7 +54,7 @@ OUTSIDE = {
     "model": "msgspec",
     "decide": "msgspec pathspec re2",
     "disk": "blake3",
-    "index": "msgspec apsw re2",
+    "index": "msgspec apsw psycopg re2",
     "stores": "msgspec blake3",
     "records": "msgspec blake3",
     "tracker": "msgspec argon2 blake3 ulid",

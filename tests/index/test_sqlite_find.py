@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.index.engines import Factory, open_sqlite
 from tests.index.oracle import Bench, element
 from tests.index.queries import bodies, searches
 from tests.index.test_find import identifiers
@@ -35,6 +36,12 @@ from everysite.index.sqlite_paths import findable, ranked, ranked_sql
 from everysite.model.element import Body
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def engine() -> Factory:
+    """This engine alone, under `bench` too."""
+    return open_sqlite
 
 
 @pytest.fixture

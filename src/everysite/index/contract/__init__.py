@@ -11,7 +11,7 @@ Times are ms since 1970; digests are 32 raw bytes of BLAKE3; names in `held` are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol, TypeVar
 
 from everysite.index.contract.access import Access, Account, Token
@@ -42,12 +42,14 @@ __all__ = [
     "Tally",
     "Tasks",
     "Token",
+    "Topic",
     "Transaction",
     "Waiting",
 ]
 
 T = TypeVar("T")
 Lane = Literal["interactive", "bulk"]
+Topic = int | str
 
 
 class Transaction(Protocol):
@@ -79,7 +81,7 @@ class Transaction(Protocol):
 
 
 class Index(Protocol):
-    """What we remember. One process opens an index of the SQLite engine."""
+    """What we remember. One process opens an index of the SQLite engine; any number share one of the PostgreSQL engine."""
 
     async def run(self, unit: Callable[[Transaction], T], lane: Lane = "interactive") -> T:
         """Carry a unit out and commit it durably. Bulk units yield to interactive ones; keep each below 10 ms of work."""
@@ -91,11 +93,20 @@ class Index(Protocol):
         """
 
     def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
-        """Call it in the running loop after every commit, before those who wrote go on; answers a function that ends this.
-        It must return at once and never raise."""
+        """Call it in the running loop after every commit, before those who wrote go on, and soon after another process
+        committed (20 ms; 1 s if that process died of it); answers a function that ends this. It must return at once and
+        never raise."""
+
+    def tell(self, topics: Iterable[Topic]) -> None:
+        """Tell these words to whoever hears in the other processes that have this index open. What this process told is
+        never heard here; a word told several times within 20 ms is heard once. After a restart of the database it may be
+        lost: who waits for one looks for himself now and then."""
+
+    def hear(self, told: Callable[[frozenset[Topic]], None]) -> Callable[[], None]:
+        """Call it in the running loop with what other processes tell; answers a function that ends this."""
 
     async def backup(self, path: str) -> None:
-        """A consistent copy of the whole index while it is in use."""
+        """A consistent copy of the whole index while it is in use, as a file of the SQLite engine whatever this one is."""
 
     async def check(self) -> list[str]:
         """What is damaged or contradicts itself, one sentence each; [] when the index is sound. Reads everything."""
