@@ -15,10 +15,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from everysite.errors import BadRequest, Forbidden, NotFound, Unreadable
+from everysite.errors import BadRequest, Forbidden, NotFound, NotOffered, Unreadable
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,12 +36,39 @@ if TYPE_CHECKING:
 
 
 def open_index(settings: Settings) -> Index:
-    """The tracker's index. The caller holds the lock of the home. Raises Refused, SiteUnreachable, TargetFull."""
+    """The tracker's index. The caller holds the lock of the home.
+
+    Raises Refused, SiteUnreachable, TargetFull, NotOffered (PostgreSQL is not installed here).
+    """
     from everysite.index import sqlite
 
+    if settings.index.url:
+        index: Index = _postgres().open(settings.index.url, settings.index.reader_threads)
+        return index
     settings.database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _only_ours(settings.database)
     return sqlite.open(str(settings.database), settings.index.reader_threads)
+
+
+def _postgres() -> ModuleType:
+    """The other engine. Raises NotOffered where its driver is missing."""
+    try:
+        from everysite.index import postgres
+    except ImportError as err:  # psycopg itself, or the library it needs
+        if not (err.name or "psycopg").startswith("psycopg"):
+            raise
+        raise NotOffered(
+            f"PostgreSQL needs a driver; install it with: pip install 'everysite[postgres]' ({err})"
+        ) from err
+    return postgres
+
+
+def check_home(settings: Settings) -> list[str]:
+    """As check_index, of what a home's tracker remembers. One in PostgreSQL may be in use by others meanwhile."""
+    if settings.index.url:
+        problems: list[str] = _postgres().inspect(settings.index.url)
+        return problems
+    return check_index(settings.database)
 
 
 def check_index(path: Path) -> list[str]:
@@ -57,13 +85,18 @@ def check_index(path: Path) -> list[str]:
 
 def restore_index(settings: Settings, source: BinaryIO, shown: str) -> Path | None:
     """Put a backup in the place of the index; where the old one is kept now, None when there was none. The caller holds
-    the lock of the home. Raises Refused (no good backup), SiteUnreachable, TargetFull; the old one stays then."""
+    the lock of the home. Raises Refused (no good backup), Conflict (a process has the PostgreSQL database open),
+    SiteUnreachable, TargetFull; the old one stays then."""
     from everysite.index import sqlite
 
     target = settings.database
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = target.with_name(f"{target.name}.before-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
-    there = sqlite.restore(source, shown, str(target), str(kept), secrets.token_hex(8))
+    epoch = secrets.token_hex(8)
+    if url := settings.index.url:
+        stage = f"{target}.restoring"
+        return kept if _postgres().restore(source, shown, url, stage, str(kept), epoch) else None
+    there = sqlite.restore(source, shown, str(target), str(kept), epoch)
     return kept if there else None
 
 

@@ -16,7 +16,7 @@ from tests.index.queries import NUMBERS, TEXTS
 from tests.postgres import Server
 
 from everysite.decide.query import Contains, Equals, Search
-from everysite.errors import BadRequest, Refused, SiteUnreachable
+from everysite.errors import BadRequest, Conflict, Refused, SiteUnreachable
 from everysite.index import postgres, sqlite
 from everysite.index.contract import Event, Index, Token, Transaction
 from everysite.index.postgres_paths import LONGEST, number_text, ranked
@@ -219,9 +219,13 @@ async def test_no_backup_is_no_restore(tmp_path: Path) -> None:
     url = database_url(tmp_path)
     index = postgres.open(url)
     await index.run(fill)
+    with pytest.raises(Conflict, match="stop all"):
+        postgres.restore(io.BytesIO(b""), "it", url, str(tmp_path / "stage"), str(tmp_path / "kept"), "new")
+    await index.close()
     for bad in (b"", b"nonsense" * 1_000):
         with pytest.raises(Refused):
             postgres.restore(io.BytesIO(bad), "it", url, str(tmp_path / "stage"), str(tmp_path / "kept"), "new")
+    index = postgres.open(url)
     assert await index.read(lambda t: t.elements.count()) == 2
     await index.close()
 

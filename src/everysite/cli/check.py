@@ -6,6 +6,7 @@ Owns: whether a running tracker is asked or a file is read, and the verdict. Mus
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 
@@ -44,15 +45,13 @@ def _of_file(file: Path) -> list[str]:
 
 def _of_home(args: argparse.Namespace) -> int:
     """Of a tracker that does not run. The lock of the home keeps it from starting meanwhile."""
+    from everysite.assemble import check_home
     from everysite.cli.home_lock import HomeLock
     from everysite.config import home_of, load
-    from everysite.errors import NotFound
 
     settings = load(home_of(args.home, os.environ), os.environ)
-    if not settings.database.is_file():
-        raise NotFound(f"{settings.database} is not there; name the home of a tracker with --home, or a backup")
-    with HomeLock(settings.home):
-        return _verdict(args, str(settings.database), _of_file(settings.database))
+    with HomeLock(settings.home) if settings.home.is_dir() else contextlib.nullcontext():
+        return _verdict(args, settings.remembers, check_home(settings))
 
 
 def _verdict(args: argparse.Namespace, what: str, problems: list[str]) -> int:

@@ -50,7 +50,14 @@ def _show(args: argparse.Namespace) -> int:
 
 def _set(args: argparse.Namespace) -> int:
     from everysite.config import FILE, home_of, write
+    from everysite.config.database_url import has_password
+    from everysite.errors import BadRequest
 
+    if args.key == "index.url" and has_password(args.value):
+        raise BadRequest(
+            "everybody on this machine could read that password while the command runs; "
+            "write the address into the file yourself, or give it as EVERYSITE_INDEX__URL"
+        )
     home = home_of(args.home, os.environ)
     write(home, args.key, args.value)
     print(f"{args.key} is set in {home / FILE}; a running tracker reads it at its next start")

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         source = stack.enter_context(_opened(args.file, settings.database))
         stack.enter_context(HomeLock(settings.home))
         kept = restore_index(settings, source, shown)
-    return _said(args, settings.database, kept)
+    return _said(args, settings.remembers, kept)
 
 
 def _opened(word: str, database: Path) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -57,13 +57,13 @@ def _opened(word: str, database: Path) -> contextlib.AbstractContextManager[Bina
         raise Unreadable(f"{word} cannot be read ({err.strerror}); name a file made by 'everysite backup'") from err
 
 
-def _said(args: argparse.Namespace, database: Path, kept: Path | None) -> int:
+def _said(args: argparse.Namespace, database: str, kept: Path | None) -> int:
     from everysite.cli.output import printable, show_json
 
     if args.json:
-        show_json({"restored": str(database), "kept": str(kept) if kept else None})
+        show_json({"restored": database, "kept": str(kept) if kept else None})
         return 0
-    print(f"restored {printable(str(database))}")
+    print(f"restored {printable(database)}")
     if kept is not None:
         print(f"what was there before is kept as {printable(str(kept))}; remove it when all is well")
     return 0

@@ -25,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", metavar="ADDRESS", help="listen there (default 127.0.0.1); any other one needs TLS")
     parser.add_argument("--port", metavar="N", help="default 8090, with TLS 8443; 0 takes a free one")
+    parser.add_argument("--database", metavar="URL", help="remember in postgresql://user@host/name, not in a file")
     parser.add_argument("--tls-cert", metavar="FILE", help="PEM certificate (default: a self-signed one)")
     parser.add_argument("--tls-key", metavar="FILE", help="PEM key of the certificate")
     parser.add_argument("--behind-proxy", action="store_true", help="a proxy in front does TLS: plain HTTP anywhere")
@@ -43,7 +44,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     """What the command line sets. --port is the port that will be listened on, encrypted or not."""
+    from everysite.config.database_url import has_password
+    from everysite.errors import BadRequest
+
+    if args.database and has_password(args.database):
+        raise BadRequest(
+            "--database: everybody on this machine could read that password; "
+            "give the address in the environment instead, as EVERYSITE_INDEX__URL, or the password in ~/.pgpass"
+        )
     given = {
+        "index.url": args.database,
         "server.host": args.host,
         "server.port": args.port,
         "server.tls_port": args.port,

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from everysite.config.database_url import shown
+
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -139,6 +141,13 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the tracker remembers."""
 
     path: Annotated[str, Meta(description="Database file; empty: everysite.db in the home folder.")] = ""
+    url: Annotated[
+        str,
+        Meta(
+            description="A PostgreSQL database instead of a file, like postgresql://user@host/name; several processes may"
+            " share it. Give one with a password as EVERYSITE_INDEX__URL, or keep the password in ~/.pgpass."
+        ),
+    ] = ""
     reader_threads: Annotated[int, Meta(ge=1, le=64, description="Threads for queries that read many rows.")] = 2
 
 
@@ -157,6 +166,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def database(self) -> Path:
         """The index's file. A relative `index.path` is below the home folder."""
         return self.home / (self.index.path or "everysite.db")
+
+    @property
+    def remembers(self) -> str:
+        """Where the tracker remembers, for people: the index's file, or its database without a password."""
+        return shown(self.index.url) if self.index.url else str(self.database)
 
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from everysite.config import database_url
 from everysite.config.keys import SECTIONS, Settings
 from everysite.errors import BadRequest
 
@@ -77,12 +78,16 @@ def describe(home: Path, environ: Environ, overrides: Overrides | None = None) -
             key,
             type_name(field.type),
             field.default,
-            values.get(key, field.default),
+            _shown(key, values.get(key, field.default)),
             _doc(field),
             sources.get(key, "default"),
         )
         for key, field in fields().items()
     ]
+
+
+def _shown(key: str, value: Any) -> Any:
+    return database_url.shown(value) if key == "index.url" and value else value
 
 
 def fields() -> dict[str, msgspec.inspect.Field]:
@@ -183,6 +188,8 @@ def _contradictions(settings: Settings) -> list[str]:
         if file and not (settings.home / file).is_file():
             problems.append(f"server.{key}: there is no file {settings.home / file}")
     problems += _open_problems(settings) + _mail_problems(settings)
+    if settings.index.url and (trouble := database_url.problem(settings.index.url)):
+        problems.append(f"index.url is {database_url.shown(settings.index.url)!r}; {trouble}")
     for proxy in server.trusted_proxies:
         try:
             ipaddress.ip_network(proxy, strict=False)

@@ -104,14 +104,14 @@ def restore(source: BinaryIO, shown_source: str, url: str, stage: str, kept: str
     """Make a database what a backup (called `shown_source` in errors) says, with a new `epoch`.
 
     `stage`: a file that may be written meanwhile. What was there is kept as a backup under the name `kept`; answers whether
-    anything was. Processes that have it open go on with what is there then. Raises Refused (no good backup),
-    SiteUnreachable, TargetFull; the database is as it was then.
+    anything was. Raises Refused (no good backup), Conflict (another process has it open), SiteUnreachable, TargetFull; the
+    database is as it was then.
     """
     place = migrated(url)
     sweep(stage)
     try:
-        prepared(source, shown_source, stage, epoch)
         there = is_used(url, place)
+        prepared(source, shown_source, stage, epoch)
         if there:
             backup(url, place, kept)
         fill(url, place, stage)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ import apsw
 import msgspec
 import psycopg
 
-from everysite.errors import Refused
+from everysite.errors import Conflict, Refused
 from everysite.index import sqlite_paths, sqlite_rows
 from everysite.index.postgres_connection import Connection, connect, explain
 from everysite.index.postgres_indexes import Indexes
@@ -33,6 +34,11 @@ from everysite.index.tables import TABLES
 from everysite.model.element import Body
 
 _PAGE = 1_000  # rows at once
+_TRIES, _PAUSE_S = 10, 0.1
+_OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'everysite'"
+    " AND pid <> pg_backend_pid()"
+)
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _TYPES = (
     "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
@@ -86,12 +92,16 @@ def _file_row(row: Sequence[Any]) -> Sequence[Any]:
 
 
 def is_used(url: str, place: str) -> bool:
-    """Whether there is anything to lose."""
+    """Whether there is anything to lose. Raises Conflict when another process has the database open."""
     try:
         with connect(url) as db:
-            return bool(db.execute("SELECT EXISTS (SELECT 1 FROM number)").fetchall()[0][0])
+            for _ in range(_TRIES):
+                if not db.execute(_OTHERS).fetchall()[0][0]:
+                    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM number)").fetchall()[0][0])
+                time.sleep(_PAUSE_S)  # a process that has just ended
     except psycopg.Error as err:
         raise explain(err, place) from err
+    raise Conflict(f"{place} is in use by another process of everysite; stop all of them first")
 
 
 def fill(url: str, place: str, source: str) -> None:
