@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from everysite.errors import BadRequest, Conflict
-from everysite.index.contract import Index
+from everysite.index.contract import Index, Transaction
 from everysite.model.clock import Version
 from everysite.model.element import Content, Element, Tombstone
 from everysite.model.replica import Replica
@@ -80,6 +80,29 @@ async def test_a_unit_may_go_on_after_a_conflict(index: Index) -> None:
     await index.run(unit)
     got = await index.read(lambda t: t.elements.where([]))
     assert [e.key for e in got] == ["taken", "other"]
+
+
+async def test_a_batch_that_is_refused_changed_nothing_for_a_unit_that_goes_on(index: Index) -> None:
+    one, two = await put(index, element("/1", n=1), element("/2", n=2))
+    await index.run(lambda t: t.elements.bury([Tombstone("/gone", Version(1, 0))]))
+    new = [Element("/1", {"n": 5}, id=one.id), Element("/1", {"n": 5}, id=two.id)]
+    batches = [new, [element("/gone"), element("/2")], [Element("/1", {"n": 5}, id=one.id), element("/2")]]
+
+    def unit(t: Transaction) -> None:
+        for batch in batches:
+            with pytest.raises(Conflict):
+                t.elements.put(batch)
+
+    await index.run(unit)
+    assert await index.read(lambda t: t.elements.where([])) == [one, two]
+    assert await index.read(lambda t: t.elements.stones(["/gone"])) != [None]
+
+
+async def test_an_element_that_is_not_there_is_put_under_its_own_number(index: Index) -> None:
+    (one,) = await put(index, element("/1"))
+    made = await put(index, Element("/1", {"n": 2}, id=one.id), Element("/9", {"n": 9}, id=900))
+    assert [e.id for e in made] == [one.id, 900]
+    assert await index.read(lambda t: t.elements.where([])) == made
 
 
 async def test_keys_may_move_in_a_circle_within_a_batch(index: Index) -> None:

@@ -31,6 +31,22 @@ _PUT = Rows(
     _TYPES,
     f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _ALL.split(', ')[1:])}",
 )
+# The two ways nearly every write goes: all keys are new, or all are as they were. Where that is not so they do nothing, so
+# neither needs a savepoint.
+_NEWS = f"unnest({', '.join(f'%s::{kind}[]' for kind in _TYPES.split())}) AS news({_ALL})"
+_ADD = (
+    "WITH taken AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM element WHERE key = ANY(%s::text[])) AS one),"
+    " gone AS (DELETE FROM tombstone WHERE key = ANY(%s::text[]) AND NOT (SELECT one FROM taken))"
+    f" INSERT INTO element ({_ALL}) SELECT * FROM {_NEWS} WHERE NOT (SELECT one FROM taken) RETURNING id"
+)
+_CHANGE = (
+    f"WITH news AS MATERIALIZED (SELECT * FROM {_NEWS}),"
+    " other AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM news WHERE NOT EXISTS"
+    " (SELECT 1 FROM element WHERE element.id = news.id AND element.key = news.key)) AS one)"
+    f" UPDATE element SET {', '.join(f'{name} = news.{name}' for name in _ALL.split(', ')[2:])}"
+    " FROM news WHERE element.id = news.id AND NOT (SELECT one FROM other) RETURNING element.id"
+)
+_AT_ONCE = 1_000  # rows in one of these statements
 _STONE_COLUMNS = "key, ms, counter, size, mtime_ns, mode, digest, renamed_to, change"
 _BURY = Rows(
     f"INSERT INTO tombstone ({_STONE_COLUMNS})",
@@ -68,13 +84,31 @@ class PostgresElements:
         _check_lengths(elements)
         made = numbered(elements, self._numbers)
         rows = [_row(element) for element in made]
+        if len(rows) > _AT_ONCE or not (self._added(elements, rows) or self._changed(elements, rows)):
+            self._put(made, rows)
+        return made
+
+    def _added(self, elements: Sequence[Element], rows: Sequence[Row]) -> bool:
+        """False, and nothing was written: not all of them are new, or a key is taken."""
+        if any(element.id for element in elements) or len({element.key for element in elements}) < len(elements):
+            return False
+        columns = [array(column) for column in zip(*rows, strict=True)]
+        return bool(self._session.changed(_ADD, (columns[1], columns[1], *columns)))
+
+    def _changed(self, elements: Sequence[Element], rows: Sequence[Row]) -> bool:
+        """False, and nothing was written: not all of them are there under their keys."""
+        if not all(element.id for element in elements) or len({element.id for element in elements}) < len(elements):
+            return False
+        return bool(self._session.changed(_CHANGE, [array(column) for column in zip(*rows, strict=True)]))
+
+    def _put(self, made: Sequence[Element], rows: Sequence[Row]) -> None:
+        """Whatever there is. Raises Conflict."""
         try:
             self._write(rows)
         except errors.UniqueViolation:
             self._set_keys_aside(made)
             self._write(rows)
-        self._session.write("DELETE FROM tombstone WHERE key = ANY(%s::text[])", (array(e.key for e in made),))
-        return made
+        self._session.surely("DELETE FROM tombstone WHERE key = ANY(%s::text[])", (array(e.key for e in made),))
 
     def bury(self, stones: Sequence[Tombstone]) -> None:
         first = self._numbers.take("change", len(stones))

@@ -69,7 +69,7 @@ def number_text(value: float) -> str:
 
 def ranked_sql(path: str) -> str:
     """The ranked value of a path within `body`. The text is the same for the same path, or no index would be used."""
-    return f"everysite_ranked(body, {', '.join(literal(part) for part in path.split('.'))})"
+    return f'(everysite_ranked(body, {", ".join(literal(part) for part in path.split("."))}) COLLATE "C")'
 
 
 def whole_sql(path: str) -> str:

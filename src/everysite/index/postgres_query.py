@@ -57,17 +57,23 @@ class Leaves:
             value = f"CASE WHEN digest IS NULL THEN {ranked_sql(path)} ELSE '2' || encode(digest, 'hex') END"
             return Place(value, deeper=True, nulls=True)
         if path in COLUMNS:
-            return self._seek(COLUMNS[path])
+            return self._seek(path, COLUMNS[path])
         if self._added is None:
             self._added = self._indexes.added()
         if path in self._added:
-            return self._seek(ranked_sql(path))
+            return self._seek(path, ranked_sql(path))
         return Place(ranked_sql(path), deeper=True, nulls=True, key=_key_text(path))
 
-    def _seek(self, value: str) -> Place:
+    def _seek(self, path: str, value: str) -> Place:
         """That DEEPER and null are rare, and none at all for most indexed paths, is found in the index."""
-        there = [f"EXISTS (SELECT 1 FROM element WHERE {value} = {rank})" for rank in (DEEPER, NULL)]
-        [(deeper, nulls)] = self._session.rows(f"SELECT {there[0]}, {there[1]}")
+        # Bounded and in order: by an equality, the engine hopes to meet a row soon wherever it begins to read.
+        order = "NULLS FIRST" if path == "time" or path not in COLUMNS else "NULLS LAST"
+        asked = [
+            f"EXISTS (SELECT 1 FROM (SELECT {value} AS v FROM element WHERE {value} >= {rank} AND {value} <= {rank}"
+            f" ORDER BY {value} {order} LIMIT 1) AS first)"
+            for rank in (DEEPER, NULL)
+        ]
+        [(deeper, nulls)] = self._session.rows(f"SELECT {asked[0]}, {asked[1]}")
         return Place(value, deeper, nulls, indexed=True)
 
     def sites(self) -> dict[str, int]:

@@ -18,16 +18,18 @@ from psycopg import errors
 from everysite.errors import Cancelled, TooCostly
 from everysite.index.contract import Transaction
 from everysite.index.postgres_connection import Connection, connect, explain, passes
-from everysite.index.postgres_session import Session
+from everysite.index.postgres_session import AskedTwiceError, Session
 from everysite.index.postgres_transaction import PostgresTransaction
 from everysite.index.postgres_writer import PATIENCE_S
 
 T = TypeVar("T")
 
 _SHORT = 4  # threads for reads of few rows
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WAY_OUT = "ask for a key that is indexed as well (everysite index add KEY makes one), or for less"
 _PAUSE_S = 0.1
+_ASKING: set[Any] = set()
+"""The code of units that ask more than one question. A question of its own needs no transaction, whose begin and end cost as
+much again each; a unit not met before is tried so, and begun anew with one when it asks again."""
 
 
 class Reader:
@@ -60,11 +62,16 @@ class Reader:
     def _once(self, unit: Callable[[Transaction], Any], seconds: float) -> Any:
         db = self._connected()
         session = self._session
-        session.later(_BEGIN)
+        code = getattr(getattr(unit, "func", unit), "__code__", None)
+        session.begin(once=not seconds and code is not None and code not in _ASKING)
         session.until = time.monotonic() + seconds if seconds else 0.0
         if seconds:
             session.later(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
         try:
+            return unit(self._transaction)
+        except AskedTwiceError:
+            _ASKING.add(code)
+            session.begin(once=False)
             return unit(self._transaction)
         except TooCostly as err:
             raise _too_costly(seconds) if session.until else err from None

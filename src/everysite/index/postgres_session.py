@@ -22,6 +22,10 @@ from everysite.index.postgres_connection import Connection
 Rows = list[tuple[Any, ...]]
 
 
+class AskedTwiceError(BaseException):
+    """A unit that was given no transaction asks a second question. Not an Exception: no unit means to handle it."""
+
+
 class Session:
     """One connection, used by one thread at a time."""
 
@@ -30,13 +34,20 @@ class Session:
         self._writes = writes
         self._waiting: list[tuple[str, Sequence[Any]]] = []
         self._names = 0
+        self._asked = False
+        self._sure = {"SAVEPOINT unit", "RELEASE unit"}
         self._cursor = db.cursor(binary=True)
         self.until = 0.0  # time.monotonic() when it is too late to ask; 0: never
+        self.once = False  # only one question may be asked: there is no transaction around it
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Rows:
         """All rows of a query, after everything that was written before it."""
         if self.until and time.monotonic() > self.until:
             raise TooCostly("this takes too long")
+        if self.once:
+            if self._asked:
+                raise AskedTwiceError
+            self._asked = True
         if not self._waiting:
             return self._cursor.execute(sql, values or None).fetchall()
         waiting, self._waiting = self._waiting, []
@@ -54,8 +65,32 @@ class Session:
             raise TypeError("a unit given to read() wants to write; give it to run()")
         self.later(sql, values)
 
+    def begin(self, once: bool) -> None:
+        """A unit that reads: `once` without a transaction, else on one state of the index."""
+        self.once, self._asked = once, False
+        if not once:
+            self.later("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def settle(self) -> None:
+        """At the end of a unit that wrote: everything has been carried out that could go wrong."""
+        if any(sql not in self._sure for sql, _ in self._waiting):
+            self.flush()
+
+    def surely(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """As `write`, of what cannot go wrong by itself: it may wait for the next unit of the group."""
+        self._sure.add(sql)
+        self.write(sql, values)
+
+    def changed(self, sql: str, values: Sequence[Any]) -> Rows:
+        """As `rows`, of a statement that writes."""
+        if not self._writes:
+            raise TypeError("a unit given to read() wants to write; give it to run()")
+        return self.rows(sql, values)
+
     def later(self, sql: str, values: Sequence[Any] = ()) -> None:
         """As `write`, for what a reader may do too."""
+        if self.once:
+            raise AskedTwiceError
         self._waiting.append((sql, values))
 
     def count(self, sql: str, values: Sequence[Any] = ()) -> int:
@@ -94,9 +129,11 @@ class Session:
 
     def undo(self, savepoint: str) -> None:
         """Back to where it was set; it is gone then. What was not sent yet never will be."""
-        begun = f"SAVEPOINT {savepoint}" not in [sql for sql, _ in self._waiting]
-        self.forget()
-        if begun:
+        waiting = [sql for sql, _ in self._waiting]
+        if f"SAVEPOINT {savepoint}" in waiting:
+            del self._waiting[waiting.index(f"SAVEPOINT {savepoint}") :]
+        else:
+            self.forget()
             # One by one: what an aborted pipeline was to prepare, the driver believes prepared until it sees a rollback.
             self._db.execute(f"ROLLBACK TO {savepoint}".encode(), prepare=False)
             self._db.execute(f"RELEASE {savepoint}".encode(), prepare=False)

@@ -96,6 +96,9 @@ class Writer:
     def _connected(self) -> None:
         if self._db is None or self._db.closed or self._db.broken:
             self._db = connect(self._url)
+            # Units look rows up by their keys; with the keys of a whole batch, or no statistics yet, the engine would rather read
+            # the table (1,000 creates: 131 ms instead of 21).
+            self._db.execute("SET enable_seqscan = off")
             self._session = Session(self._db, writes=True)
             self._transaction = PostgresTransaction(self._session, writes=True)
 
@@ -133,7 +136,7 @@ class Writer:
         try:
             job.result = job.unit(self._transaction)
             session.later("RELEASE unit")
-            session.flush()
+            session.settle()
         except BaseException as err:  # the unit's own business: it goes to whoever asked for it
             if isinstance(err, psycopg.Error):
                 if passes(err, self._db) or self._db is None or self._db.broken:

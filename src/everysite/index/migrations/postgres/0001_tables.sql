@@ -97,10 +97,10 @@ CREATE TABLE element (
 ) WITH (fillfactor = 90);
 CREATE UNIQUE INDEX element_key ON element (key);
 CREATE UNIQUE INDEX element_change ON element (change);
-CREATE INDEX element_parent ON element (parent) WHERE parent IS NOT NULL;
-CREATE INDEX element_src_id ON element (src_id) WHERE src_id IS NOT NULL;
-CREATE INDEX element_tgt_id ON element (tgt_id) WHERE tgt_id IS NOT NULL;
-CREATE INDEX element_origin_name ON element (origin_name) WHERE origin_name IS NOT NULL;
+CREATE INDEX element_parent ON element (parent, id) WHERE parent IS NOT NULL;
+CREATE INDEX element_src_id ON element (src_id, id) WHERE src_id IS NOT NULL;
+CREATE INDEX element_tgt_id ON element (tgt_id, id) WHERE tgt_id IS NOT NULL;
+CREATE INDEX element_origin_name ON element (origin_name, id) WHERE origin_name IS NOT NULL;
 -- With its NULLs: the newest of everything are walked in its order.
 CREATE INDEX element_time ON element (time NULLS FIRST, id);
 -- Lets a tally join without reading a body.
