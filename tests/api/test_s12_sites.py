@@ -280,3 +280,12 @@ async def test_s12_a_list_of_nothing_real_is_refused(api: Api) -> None:
     for path, status in (("oslo-2/rome/0", 400), ("oslo-2/rome/x", 400), ("oslo-2/rome/-1", 400), ("mars/rome/1", 404)):
         assert (await api.ask("GET", f"/api/listup/{path}")).status == status, path
     assert (await api.ask("GET", "/api/listup/oslo-2/rome/1", as_="")).status == 401
+
+
+async def test_s12_a_site_made_as_an_element_may_give_its_folder_as_a_path(api: Api) -> None:
+    [made] = await api.create({"_id": "sit/lyon", "class": "volume", "name": "lyon", "url": "/data/a%20 b/"})
+    assert (made["url"], made["agent"]) == ("file:///data/a%2520%20b/", "local")
+    for url in ("data/lyon", "/data/../lyon", "http://lyon/"):
+        answer = await api.ask("PUT", "/api/update/", {"_id": "sit/lyon", "url": url})
+        assert answer.status == 400, (url, answer.text)
+    assert (await api.ask("DELETE", "/api/delete/", "sit/lyon")).status == 200

@@ -534,3 +534,41 @@ async def test_s14_what_trackers_dropped_is_404(api: Api, method: str, path: str
     await api.ask("POST", "/api/upsert", [{"_id": "x1"}, {"_id": "x2"}, {"_id": "/a"}])
     assert (await api.ask(method, path, {"_id": "x1", "k": 1} if method != "GET" else None)).status == 404
     assert "k" not in (await api.ask("GET", "/api/read/x1")).json
+
+
+async def test_s2_numbered_keys_of_a_form_are_an_array(api: Api) -> None:
+    async def stored(text: str) -> Any:
+        answer = await api.ask("POST", "/api/create/", text.encode(), headers=FORM)
+        assert answer.status == 201, answer.text
+        return answer.json
+
+    two = await stored("_id[0]=/numbered/a&_id[1]=/numbered/b&shots[1][n]=2&shots[0][n]=1")
+    assert [element["_id"] for element in two] == ["/numbered/a", "/numbered/b"]
+    assert two[0]["shots"] == [{"n": "1"}, {"n": "2"}]
+    mixed = await stored("_id=/numbered/c&frames[0]=x&frames[first]=y&far[21]=z")
+    assert (mixed["frames"], mixed["far"]) == ({"0": "x", "first": "y"}, {"21": "z"})
+
+
+async def test_s2_errors_name_what_is_missing_or_taken(api: Api) -> None:
+    await api.create({"_id": "/named/a"})
+    asks: list[tuple[str, str, Any, str]] = [
+        ("POST", "create", {"_id": "/named/a"}, "/named/a: already tracked"),
+        ("POST", "create", {"_id": ["/named/a"] * 5}, "/named/a, /named/a, /named/a and 2 more: already tracked"),
+        ("GET", "read//no/1,/no/2", None, "/no/1, /no/2: no such element"),
+        ("PUT", "update", [{"_id": "/no/1", "k": 1}], "/no/1: no such element"),
+        ("POST", "comment", {"#parent": "/no/1", "comment": "c"}, "/no/1: no such element"),
+        ("POST", "version//no/1", {"file": "f"}, "/no/1: no such element"),
+        ("POST", "graph/0", ["/no/1"], "/no/1: no such element"),
+        ("PUT", "unlock", "/named/a", "/named/a is not locked"),
+        ("POST", "publish", {"comment": "", "origin": "paris"}, "_id is missing"),
+        ("POST", "publish", {"_id": "/named/b", "comment": 5, "origin": "paris"}, "comment is 5"),
+        ("POST", "publish", {"_id": "/named//b", "comment": "", "origin": "paris"}, "two slashes in a row"),
+        ("POST", "search_mongo", {"queryobj": 5}, "queryobj is a text"),
+        ("PUT", "create", {}, "PUT is not offered here; the method has to be POST"),
+    ]
+    for method, path, body, said in asks:
+        answer = await api.ask(method, f"/api/{path}", body)
+        assert answer.status in (400, 404, 405, 409), path
+        assert said in answer.text, (path, body, answer.text)
+    assert (await api.ask("PUT", "/api/lock/", "/named/a", as_="user")).status == 200
+    assert "/named/a is locked by" in (await api.ask("PUT", "/api/lock/", ["/no", "/named/a"])).text

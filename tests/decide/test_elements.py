@@ -101,7 +101,7 @@ PUBLISH = {"_id": "/a", "comment": "", "origin": "paris"}
         ({"_id": None}, "_id"),
         ({"_id": "a"}, "'/'"),
         ({"_id": "/../a"}, "'..'"),
-        ({"_id": "/a//b"}, "''"),
+        ({"_id": "/a//b"}, "two slashes"),
         ({"_id": "/a\0"}, "NUL"),
         ({"_id": []}, "at least one"),
         ({"_id": ["/a", 5]}, "5"),

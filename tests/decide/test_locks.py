@@ -12,6 +12,7 @@ from everysite.decide.locks import holder, to_lock, to_unlock, works_at
 from everysite.errors import Conflict
 from everysite.model.element import Body
 
+KEYS = [f"/{number}" for number in range(6)]
 names = st.sampled_from(["", "me", "you"])
 elements = st.lists(st.none() | names.map(lambda name: {"lock": name} if name else {}), max_size=6)
 
@@ -28,9 +29,9 @@ def test_locking_takes_all_that_are_free_or_nothing(bodies: Sequence[Body | None
     held = [holder(body) for body in bodies if body is not None]
     if "you" in held:
         with pytest.raises(Conflict):
-            to_lock(bodies, "me")
+            to_lock(KEYS[: len(bodies)], bodies, "me")
     else:
-        assert to_lock(bodies, "me") == [body == {} for body in bodies]
+        assert to_lock(KEYS[: len(bodies)], bodies, "me") == [body == {} for body in bodies]
 
 
 @given(elements, st.booleans())
@@ -39,9 +40,9 @@ def test_unlocking_gives_back_what_may_be_given_back_or_nothing(bodies: Sequence
     foreign = "you" in held and not anybodys
     if foreign or (held and not any(held)):
         with pytest.raises(Conflict):
-            to_unlock(bodies, "me", anybodys)
+            to_unlock(KEYS[: len(bodies)], bodies, "me", anybodys)
     else:
-        assert to_unlock(bodies, "me", anybodys) == [bool(body) for body in bodies]
+        assert to_unlock(KEYS[: len(bodies)], bodies, "me", anybodys) == [bool(body) for body in bodies]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_what_is_no_query_is_refused(query: Any, said: str) -> None:
         ({"queryobj": "\ud800"}, "queryobj is no JSON"),
         ({"queryobj": "[]"}, "the body of search_mongo is an object"),
         ({"queryobj": '{"queryobj": "{}"}'}, "'queryobj' is no part"),
-        ({"queryobj": 5}, "'queryobj' is no part"),
+        ({"queryobj": 5}, "queryobj is a text"),
         ({"limit": -1}, "limit is -1"),
         ({"limit": "many"}, "limit is 'many'"),
         ({"limit": True}, "limit is True"),

@@ -126,7 +126,7 @@ async def test_publish_answers_elements_then_children(server: Running) -> None:
     some = await ask(server.port, "POST", "/api/publish", [{"_id": "/x"}, {"_id": "/z"}], "t-user")
     assert (some.status, some.json[0], len(some.json)) == (207, None, 3)
     none = await ask(server.port, "POST", "/api/publish", {"_id": "/x"}, "t-user")
-    assert (none.status, none.text) == (409, "Publish error: Conflict\nalready tracked")
+    assert (none.status, none.text) == (409, "Publish error: Conflict\n/x: already tracked")
     assert (await ask(server.port, "POST", "/api/publish", [], "t-user")).status == 400
     assert (await ask(server.port, "POST", "/api/publish", [None, {"_id": "/q"}], "t-user")).status == 400
     assert (await ask(server.port, "POST", "/api/publish", {"_id": "/q\0"}, "t-user")).status == 400
@@ -146,7 +146,7 @@ async def test_update_answers_one_as_one_and_several_as_an_array(server: Running
 async def test_delete_answers_identifiers(server: Running) -> None:
     assert (await ask(server.port, "DELETE", "/api/delete/", "/a", "t-admin")).json == "/a"
     gone = await ask(server.port, "DELETE", "/api/delete/", "/a", "t-admin")
-    assert (gone.status, gone.text) == (404, "Remove error: Not found\nno such element")
+    assert (gone.status, gone.text) == (404, "Remove error: Not found\n/a: no such element")
     assert (await ask(server.port, "DELETE", "/api/delete", ["/b", "/a"], "t-admin")).json == ["/b", None]
 
 

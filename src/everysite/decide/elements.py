@@ -118,7 +118,8 @@ def _paths_problem(found: object) -> str | None:
         return "_id is an empty list; name at least one path"
     for path in paths:
         if not isinstance(path, str):
-            return f"_id is {path!r:.40}; a file is published by its path, which starts with '/'"
+            said = "missing" if path is None else f"{path!r:.40}"
+            return f"_id is {said}; a file is published by its path, which starts with '/'"
         problem = _said(check_id, path)
         if problem:
             return problem
@@ -126,7 +127,10 @@ def _paths_problem(found: object) -> str | None:
 
 
 def _comment_problem(comment: object) -> str | None:
-    return None if isinstance(comment, str) else "comment is missing; say what changed (it may be an empty string)"
+    if isinstance(comment, str):
+        return None
+    said = "missing" if comment is None else f"{comment!r:.40}"
+    return f"comment is {said}; say in a text what changed (it may be an empty one)"
 
 
 def _origin_problem(origin: object) -> str | None:

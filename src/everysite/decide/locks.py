@@ -21,28 +21,28 @@ def holder(body: Body) -> str:
     return found if isinstance(found, str) else str(found) if found else ""
 
 
-def to_lock(bodies: Sequence[Body | None], who: str) -> list[bool]:
+def to_lock(keys: Sequence[str], bodies: Sequence[Body | None], who: str) -> list[bool]:
     """Which of them get the lock now; those that are missing, or locked by `who` already, stay.
 
     Raises Conflict when one is somebody else's, so that nothing changes.
     """
-    for body in bodies:
+    for key, body in zip(keys, bodies, strict=True):
         if body is not None and holder(body) not in ("", who):
-            raise Conflict(f"locked by {holder(body)}; nothing was changed")
+            raise Conflict(f"{key} is locked by {holder(body)}; nothing was changed")
     return [body is not None and not holder(body) for body in bodies]
 
 
-def to_unlock(bodies: Sequence[Body | None], who: str, anybodys: bool) -> list[bool]:
+def to_unlock(keys: Sequence[str], bodies: Sequence[Body | None], who: str, anybodys: bool) -> list[bool]:
     """Which of them lose their lock now. `anybodys`: `who` may open the locks of others.
 
     Raises Conflict when one is somebody else's, or when there is nothing to unlock; nothing changes then.
     """
     held = ["" if body is None else holder(body) for body in bodies]
-    for name in held:
+    for key, name in zip(keys, held, strict=True):
         if name not in ("", who) and not anybodys:
-            raise Conflict(f"locked by {name}; they or an administrator can unlock it")
+            raise Conflict(f"{key} is locked by {name}; they or an administrator can unlock it")
     if not any(held) and any(body is not None for body in bodies):
-        raise Conflict("not locked")
+        raise Conflict(f"{keys[0]} is not locked" if len(keys) == 1 else "none of them is locked")
     return [bool(name) for name in held]
 
 

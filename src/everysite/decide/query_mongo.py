@@ -48,7 +48,9 @@ def _opened(body: Any) -> Mapping[str, Any]:
     """The body, or the one written as text in its `queryobj`."""
     if body is None:
         return {}
-    if isinstance(body, dict) and isinstance(text := body.get("queryobj"), str):
+    if isinstance(body, dict) and (text := body.get("queryobj")) is not None:
+        if not isinstance(text, str):
+            raise BadRequest("queryobj is a text: the query's object as JSON; or send that object as the body")
         try:
             body = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as err:

@@ -66,7 +66,9 @@ def name(raw: bytes) -> Name:
     if len(raw) > _MAX_PATH:
         raise PathRefused(f"a name of {len(raw)} bytes is longer than {_MAX_PATH}")
     for part in raw.split(b"/"):
-        if part in (b"", b".", b".."):
+        if not part:
+            raise PathRefused(f"{to_text(raw)!r} has two slashes in a row, or one too many at its end; write one")
+        if part in (b".", b".."):
             raise PathRefused(f"{to_text(raw)!r} has the part {to_text(part)!r}, which could lead outside the folder")
         if len(part) > 255:
             raise PathRefused(f"{to_text(part)[:40]!r}... is {len(part)} bytes long; a file name has at most 255")

@@ -19,8 +19,10 @@ def on_parents(items: Iterable[object]) -> Iterator[Keyed]:
     for item in items:
         if not isinstance(item, dict):
             raise BadRequest("a comment is an object with #parent and comment")
-        if not isinstance(item.get("comment"), str) or not item["comment"]:
-            raise BadRequest("comment is missing; it is a text that is not empty")
+        text = item.get("comment")
+        if not isinstance(text, str) or not text:
+            said = "missing" if text is None else f"{text!r:.40}"
+            raise BadRequest(f"comment is {said}; it is a text that is not empty")
         refuse_dollars(item)
         parents = item.get("#parent")
         parents = parents if isinstance(parents, list) else [parents]

@@ -21,14 +21,15 @@ from everysite.tracker.writing import Writing
 def lock(writing: Writing, keys: Sequence[str]) -> list[Body | None]:
     """The elements, locked by the caller; None for missing ones. Raises Conflict when one is somebody else's."""
     found = _found(writing, keys)
-    chosen = to_lock([e.body if e is not None else None for e in found], writing.author)
+    chosen = to_lock(keys, [e.body if e is not None else None for e in found], writing.author)
     return _write(writing, found, chosen, writing.author)
 
 
 def unlock(writing: Writing, keys: Sequence[str]) -> list[Body | None]:
     """The elements, free; None for missing ones. Raises Conflict when one is somebody else's, or none is locked."""
     found = _found(writing, keys)
-    chosen = to_unlock([e.body if e is not None else None for e in found], writing.author, writing.rank == "admin")
+    bodies = [e.body if e is not None else None for e in found]
+    chosen = to_unlock(keys, bodies, writing.author, writing.rank == "admin")
     return _write(writing, found, chosen, "")
 
 

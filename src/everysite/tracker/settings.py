@@ -15,7 +15,7 @@ from everysite.decide.filters import split_patterns
 from everysite.decide.plan import overlaps
 from everysite.errors import BadRequest
 from everysite.model.element import Body
-from everysite.model.path import check_id
+from everysite.model.path import check_id, to_bytes
 from everysite.model.site import Direction, Globals, Mapping, Policy, Site, check_site_name
 
 GLOBALS_KEY = "rsyncGlobalParameters"
@@ -78,7 +78,7 @@ def check_globals(body: Body) -> None:
     except msgspec.ValidationError as err:
         raise BadRequest(f"{GLOBALS_KEY}: {err}") from err
     if found.sleep_between_scans < 0:
-        raise BadRequest(f"{GLOBALS_KEY}: sleepBetweenScans is {found.sleep_between_scans}; it is a number of seconds")
+        raise BadRequest(f"{GLOBALS_KEY}: sleepBetweenScans is {found.sleep_between_scans:g}; it is 0 or more seconds")
 
 
 def check_url(url: Any, site: str) -> str:
@@ -87,6 +87,8 @@ def check_url(url: Any, site: str) -> str:
         raise BadRequest(f"site {site}: url is {url!r}; it is a text like file:///data/{site}/")
     if not url:
         return url
+    if url.startswith("/"):
+        url = folder_url(to_bytes(url))
     parts = urlsplit(url)
     if parts.scheme != "file":
         raise BadRequest(f"site {site}: {url!r} is no folder; give a path, or file:///path/")

@@ -32,7 +32,7 @@ def version(writing: Writing, key: str, body: Body) -> Body:
     """The element with its new state. Raises NotFound, Conflict (locked by somebody else), Forbidden."""
     [element] = writing.get([key])
     if element is None:
-        raise NotFound("no such element")
+        raise NotFound(f"{key}: no such element")
     if special.acts(element):
         raise Forbidden(f"{key}: users, sites and global parameters have no versions")
     if holder(element.body) not in ("", writing.author):

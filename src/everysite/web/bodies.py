@@ -21,6 +21,7 @@ PROGRAMS = b"application/vnd.everysite+json"
 """The media type of programs that speak the operations' own types instead of the forms of existing clients."""
 
 FORM = b"application/x-www-form-urlencoded"
+_INDEX = re.compile(r"1?[0-9]|20")  # from 21 on, form readers take numbers for keys
 _MAX_DEPTH = 32  # of a[b][c]... in a form
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
@@ -96,7 +97,17 @@ def form(body: bytes) -> dict[str, Any]:
         if len(keys) > _MAX_DEPTH:
             raise BadRequest(f"{name[:40]!r}... is nested deeper than {_MAX_DEPTH}")
         _put(found, keys, value, name)
-    return found
+    return {key: _with_lists(value) for key, value in found.items()}
+
+
+def _with_lists(value: Any) -> Any:
+    """a[0]=x&a[1]=y is an array too, in the order of its numbers."""
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _with_lists(below) for key, below in value.items()}
+    if all(_INDEX.fullmatch(key) for key in inner):
+        return [inner[key] for key in sorted(inner, key=int)]
+    return inner
 
 
 def _put(place: dict[str, Any], keys: list[str], value: str, name: str) -> None:

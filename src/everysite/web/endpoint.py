@@ -11,8 +11,10 @@ from typing import Any, Protocol
 import msgspec
 from starlette.types import Send
 
-from everysite.errors import BadRequest
+from everysite.errors import BadRequest, Conflict, NotFound
+from everysite.tracker.messages import Ids, Items
 from everysite.tracker.operation import Caller, Operation, Tracker
+from everysite.tracker.search_messages import GraphAsked
 from everysite.web.answer import JSON, Headers, answer
 from everysite.web.attention import Attention
 from everysite.web.bodies import PROGRAMS
@@ -24,6 +26,7 @@ from everysite.web.routing import Handler
 from everysite.web.shapes import Plain
 
 _MAX_WAIT_MS = 300_000  # longer polls die in proxies anyway
+_SHOWN = 3
 _PROGRAMS_JSON: Headers = [(b"content-type", PROGRAMS)]
 
 
@@ -55,11 +58,24 @@ def endpoint(operation: Operation[Any, Any], service: Service, options: Options,
         waiting = waits and _wait(request)
         call = service.as_caller(caller).call(operation, request)
         result = await (attention.during(call, asked.receive) if waiting else call)
-        status, body, *more = chosen.write(result, single)
+        try:
+            status, body, *more = chosen.write(result, single)
+        except (NotFound, Conflict) as err:
+            raise type(err)(f"{_named(request)}: {err}") from err
         kind = _PROGRAMS_JSON if programs else JSON
         await answer(send, status, body, [*kind, *more[0]] if more else kind)
 
     return handle
+
+
+def _named(request: Any) -> str:
+    """What a request was about: the first few identifiers."""
+    keys = request.ids if isinstance(request, Ids | GraphAsked) else []
+    if isinstance(request, Items):
+        found = [(item or {}).get("#parent") or (item or {}).get("_id") for item in request.items]
+        keys = [key for each in found for key in (each if isinstance(each, list) else [each])]
+    shown = ", ".join(f"{key!s:.200}" for key in keys[:_SHOWN])
+    return f"{shown} and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else shown
 
 
 def _wait(request: Any) -> bool:

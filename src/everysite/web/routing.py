@@ -111,7 +111,8 @@ class Router:
         allowed = self.allowed(asked.path)
         lone = self._exact.get(("GET", asked.path))
         if allowed and not (lone and lone.lone):
-            raise WrongMethod(f"the method has to be {' or '.join(allowed)} here", allowed)
+            asked_for = f"{asked.method:.20} is not offered here"
+            raise WrongMethod(f"{asked_for}; the method has to be {' or '.join(allowed)}", allowed)
 
     def allowed(self, path: bytes) -> tuple[str, ...]:
         """The methods a path has, sorted; none when no route has it."""
