@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from everysite.web.guarded import GuardedProtocol
 
 _LARGE = 64 << 10  # bytes; from here on a second system call costs less than a copy
 
 
-class CorkedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on a transport that waits for the body."""
+class CorkedProtocol(GuardedProtocol):
+    """The protocol of our connections, on a transport that waits for the body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         corked = _Corked(cast(asyncio.Transport, transport), self.loop)
