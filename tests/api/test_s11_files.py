@@ -53,7 +53,7 @@ def nothing_is_left_half(root: Path) -> Iterator[None]:
     assert (root.parent / "secret").read_bytes() == SECRET
 
 
-async def get(api: Api, path: str, as_: str = "guest", **headers: str) -> Answer:
+async def get(api: Api, path: str, as_: str = "user", **headers: str) -> Answer:
     return await api.ask("GET", f"/api/file/{path}", None, as_, {k.replace("_", "-"): v for k, v in headers.items()})
 
 
@@ -94,7 +94,7 @@ async def test_s11_a_file_is_its_bytes_and_nothing_a_browser_would_run(api: Api)
 
 
 async def test_s11_head_tells_the_size_and_sends_nothing(api: Api) -> None:
-    answer = await api.ask("HEAD", "/api/file/shots/a.exr", None, "guest")
+    answer = await api.ask("HEAD", "/api/file/shots/a.exr", None, "user")
     assert (answer.status, answer.headers["content-length"], answer.body) == (200, "200", b"")
 
 
@@ -182,6 +182,7 @@ async def test_s11_the_empty_rest_is_400_and_without_a_slash_404(api: Api) -> No
 
 async def test_s11_files_need_a_sign_in_that_reaches_them(api: Api, run: Run, root: Path) -> None:
     assert (await get(api, "/shots/a.exr", as_="")).status == 401
+    assert (await get(api, "/shots/a.exr", as_="guest")).status == 403
     options = Options(file_root=str(root))
     async with run(options, author_mode=True) as strict:
         assert (await get(strict, "/shots/a.exr", as_="admin")).status == 200
@@ -208,11 +209,20 @@ async def test_s11_a_root_that_is_gone_is_not_taken_for_an_empty_one(run: Run, t
         assert (await upload(away, form(("path", "/a")))).status == 201
 
 
+async def test_s11_without_a_folder_the_way_out_is_named(run: Run) -> None:
+    async with run() as none:
+        answer = await get(none, "/a")
+    assert answer.status == 404
+    assert answer.text.splitlines()[1:] == [
+        "this tracker has no folder for files; an administrator names one in api.file_root"
+    ]
+
+
 async def test_s11_a_large_file_is_streamed_and_a_client_may_hang_up(api: Api, root: Path) -> None:
     with (root / "large").open("wb") as file:
         file.truncate(300 << 20)
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
-    writer.write(f"GET /api/file/large HTTP/1.1\r\nHost: x\r\nAuthorization: B {api.tokens['guest']}\r\n\r\n".encode())
+    writer.write(f"GET /api/file/large HTTP/1.1\r\nHost: x\r\nAuthorization: B {api.tokens['user']}\r\n\r\n".encode())
     assert await reader.readexactly(1 << 20)
     opened = [*Path("/proc/self/fd").iterdir()]
     assert any(fd.exists() and fd.resolve() == (root / "large").resolve() for fd in opened)

@@ -276,6 +276,15 @@ async def test_s12_what_is_on_its_way_is_not_listed(api: Api, queue: list[str]) 
     await update(api, queue[0], syncing_rome=None)
 
 
+async def test_s12_what_leads_out_of_a_folder_is_never_listed(api: Api, queue: list[str]) -> None:
+    odd = [f"/s12/queue/{name}" for name in ("../../../etc/passwd", "..", "./x", "/x")]
+    wanted = {"origin": "oslo-2", "time": 1, "synced_oslo-2": wall_clock(), "sync_rome": True, "sync_priority": 99}
+    await api.create(*[{"_id": key, **wanted} for key in odd])
+    for verb in ("listup", "listdown"):
+        listed = (await api.ask("GET", f"/api/{verb}/oslo-2/rome/2")).json
+        assert [item["_id"] for item in listed] == queue[:2]
+
+
 async def test_s12_a_list_of_nothing_real_is_refused(api: Api) -> None:
     for path, status in (("oslo-2/rome/0", 400), ("oslo-2/rome/x", 400), ("oslo-2/rome/-1", 400), ("mars/rome/1", 404)):
         assert (await api.ask("GET", f"/api/listup/{path}")).status == status, path

@@ -15,6 +15,7 @@ from everysite.decide.targets import priority
 from everysite.errors import BadRequest
 from everysite.index.contract import Transaction
 from everysite.model.element import Body, Element
+from everysite.model.path import is_path
 from everysite.model.site import Site
 from everysite.tracker.core import Core, site_named
 from everysite.tracker.messages import Items, Nothing, SiteStatus, Status
@@ -82,7 +83,7 @@ def _due(source: str, target: str) -> Predicate:
 
 def _next(tx: Transaction, keys: list[str], n: int) -> list[Body | None]:
     def read() -> Iterator[Element]:
-        known = list(dict.fromkeys(keys))
+        known = [key for key in dict.fromkeys(keys) if is_path(key)]  # /a/../b is an element, and nothing to send
         for start in range(0, len(known), _PAGE):
             yield from (e for e in tx.elements.get(known[start : start + _PAGE]) if e is not None)
 

@@ -48,7 +48,7 @@ class Uploaded(msgspec.Struct, frozen=True):
     comment: str = ""
 
 
-MAY_READ = Operation("mayRead", "GET", "/api/file/{path}", FileAsked, Nothing, "guest", "Whether a file is shown.")
+MAY_READ = Operation("mayRead", "GET", "/api/file/{path}", FileAsked, Nothing, "user", "Whether a file is shown.")
 MAY_UPLOAD = Operation("mayUpload", "POST", "/api/upload", FileAsked, Nothing, "user", "Whether a file may come.")
 UPLOADED = Operation(
     "uploaded", "POST", "/api/upload", Uploaded, dict[str, Any], "user", "A file has come.", status=201

@@ -87,7 +87,7 @@ class Files:
 
     async def file(self, asked: Asked, send: Send) -> None:
         """Stream a file, or the range of it that is asked for."""
-        tracker = self._service.as_caller(await caller_of(asked, self._service, "guest"))
+        tracker = self._service.as_caller(await caller_of(asked, self._service, "user"))
         path = asked.params["path"]
         key = check_id(path if path.startswith("/") else "/" + path)
         await tracker.call(MAY_READ, FileAsked(key))
@@ -215,6 +215,8 @@ class Files:
     def _without_root(self, err: EverysiteError) -> EverysiteError:
         """Where the files lie on this machine is nobody's business but the administrator's."""
         root = to_text(self._root.rstrip(b"/"))
+        if not root:
+            return err
         return type(err)(str(err).replace(root + "/", "/").replace(root, "api.file_root"))
 
 

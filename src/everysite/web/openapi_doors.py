@@ -103,7 +103,7 @@ def _file(failures: Json) -> Json:
     return {
         "operationId": "file",
         "summary": "The bytes of a file, or a range of them.",
-        "description": "Needs: guest. Always to be saved, never shown. There are files when `api.file_root` names a folder.",
+        "description": "Needs: user. Always to be saved, never shown. There are files when `api.file_root` names a folder.",
         "security": _SIGNED,
         "parameters": [
             {"name": "path", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}},
