@@ -74,7 +74,7 @@ async def running(
             return
         await _sign_in(api, "admin")
         for rank in ("editor", "user", "guest"):
-            user = {"username": rank, "rank": rank, "password": PASSWORD}
+            user = {"username": rank, "class": rank, "password": PASSWORD}
             assert (await api.ask("PUT", f"/api/users/{rank}", user)).status == 200
             await _sign_in(api, rank)
         yield api

@@ -273,7 +273,7 @@ async def test_s10_in_author_mode_others_elements_are_not_told(run: Run) -> None
 
 async def test_s10_nothing_secret_is_told(api: Api) -> None:
     async with listening(api.port, api.tokens["guest"]) as heard:
-        user = {"username": "s10user", "rank": "user", "password": "s10-secret-word"}
+        user = {"username": "s10user", "class": "user", "password": "s10-secret-word"}
         assert (await api.ask("PUT", "/api/users/s10user", user)).status == 200
         signed = await ask(api.port, "POST", "/api/signIn/", {"username": "s10user", "password": "s10-secret-word"})
         assert signed.status == 200
@@ -298,7 +298,7 @@ async def test_s10_a_revoked_token_loses_its_events(api: Api, way: str) -> None:
 
 
 async def test_s10_a_disabled_user_loses_their_events(api: Api) -> None:
-    user = {"username": "s10gone", "rank": "user", "password": PASSWORD}
+    user = {"username": "s10gone", "class": "user", "password": PASSWORD}
     assert (await api.ask("PUT", "/api/users/s10gone", user)).status == 200
     signed = await ask(api.port, "POST", "/api/signIn/", {"username": "s10gone", "password": PASSWORD})
     async with listening(api.port, signed.json["token"]) as heard:

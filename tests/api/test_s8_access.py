@@ -576,3 +576,43 @@ def test_s8_callers_are_not_confused_with_their_tokens() -> None:
         Caller("root", "editor"),
     ):
         assert not narrowed.administers
+
+
+# --- what is misspelled -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/api/tokens", {"read_only": True}, "'read_only' here; did you mean readOnly?"),
+        ("POST", "/api/createToken", {"readonly": True}, "'readonly' here; did you mean readOnly?"),
+        ("POST", "/api/createToken", b"prefx=/a/", "'prefx' here; did you mean prefix?"),
+        ("POST", "/api/tokens", {"rank": "guest"}, "'rank' here; the fields are label, username, expiresIn, class,"),
+        ("PUT", "/api/users/spelled", {"password": "x", "clas": "guest"}, "'clas' here; did you mean class?"),
+        ("PUT", "/api/sites/spelled", {"create": True, "uri": "file:///x/"}, "'uri' here; did you mean url?"),
+        ("POST", "/api/sites/spelled/token", {"days": 1}, "'days' here; the fields are name"),
+        ("DELETE", "/api/users/spelled", {"really": True}, "'really' here; the fields are name"),
+    ],
+)
+async def test_s8_administration_reads_no_field_silently(
+    api: Api, method: str, path: str, body: Any, said: str
+) -> None:
+    headers = FORM if isinstance(body, bytes) else {}
+    answer = await api.ask(method, path, body, headers=headers)
+    assert answer.status == 400
+    assert f"there is no field {said}" in answer.text
+    programs = {"Content-Type": "application/vnd.everysite+json"}
+    if not headers:
+        assert (await api.ask(method, path, json.dumps(body).encode(), headers=programs)).status == 400
+    assert (await api.ask("GET", "/api/read/@spelled")).status == 404
+
+
+async def test_s8_users_are_given_the_class_their_element_has(api: Api) -> None:
+    answer = await api.ask("PUT", "/api/users/classy", {"password": PASSWORD, "class": "editor"})
+    assert (answer.status, answer.json["class"]) == (200, "editor")
+
+
+@pytest.mark.parametrize("path", ["/api/signIn", "/api/resetPassword/word"])
+async def test_s8_strangers_send_no_large_bodies(api: Api, path: str) -> None:
+    body = {"username": "user", "password": "x" * 100_000}
+    assert (await api.ask("POST", path, body, as_="")).status == 413

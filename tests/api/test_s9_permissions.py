@@ -130,13 +130,14 @@ async def test_s9_the_class_comes_before_existence_and_before_the_body(
     assert seen == {(403, f"{below} is {below}; this needs {least}")}
 
 
-async def test_s9_files_are_read_by_guests_and_uploaded_by_users(api: Api) -> None:
+async def test_s9_files_are_read_and_uploaded_by_users(api: Api) -> None:
     for rank, status in (("", 401), ("guest", 403), ("user", 201), ("editor", 201), ("admin", 201)):
         for method in ("POST", "PUT"):
             path = f"/up/{rank or 'nobody'}-{method}"
             answer = await api.ask(method, "/api/upload", upload(path), as_=rank, headers=MULTIPART)
             assert answer.status == status, (rank, answer.text)
-    assert (await api.ask("GET", "/api/file//up/user-PUT", as_="guest")).body == b"bytes"
+    assert (await api.ask("GET", "/api/file//up/user-PUT", as_="user")).body == b"bytes"
+    assert (await api.ask("GET", "/api/file//up/user-PUT", as_="guest")).status == 403
     assert (await api.ask("GET", "/api/file//up/user-PUT", as_="")).status == 401
     assert (await api.ask("GET", "/api/file//up/guest-PUT", as_="admin")).status == 404
 
@@ -322,7 +323,7 @@ async def test_s9_the_last_admin_stays_whichever_way_they_are_removed(run: Run) 
             ("DELETE", "/api/delete/", ["@guest", "@admin", "@user"]),
             ("DELETE", "/api/graphDelete/", ["@admin"]),
             ("DELETE", "/api/users/admin", None),
-            ("PUT", "/api/users/admin", {"username": "admin", "rank": "user"}),
+            ("PUT", "/api/users/admin", {"username": "admin", "class": "user"}),
             ("PUT", "/api/users/admin", {"username": "admin", "disable": True}),
         ]
         for method, path, body in ways:

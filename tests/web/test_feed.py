@@ -215,11 +215,11 @@ async def test_events_of_who_may_no_longer_end(api: Api) -> None:
 
 
 async def test_events_of_who_may_do_something_else_now_end(api: Api) -> None:
-    user = {"username": "feeduser", "rank": "user", "password": PASSWORD}
+    user = {"username": "feeduser", "class": "user", "password": PASSWORD}
     assert (await api.ask("PUT", "/api/users/feeduser", user)).status == 200
     token = await signed_in(api, "feeduser")
     async with events(api, token=token) as heard:
-        assert (await api.ask("PUT", "/api/users/feeduser", {"username": "feeduser", "rank": "guest"})).status == 200
+        assert (await api.ask("PUT", "/api/users/feeduser", {"username": "feeduser", "class": "guest"})).status == 200
         await until(lambda: heard.over)
     assert heard.ended is not None and heard.ended["code"] == "sign-in-needed"
 
@@ -325,7 +325,7 @@ async def test_every_form_shows_only_what_one_may_see(run: Run) -> None:
 
 async def test_nothing_secret_is_shown(api: Api) -> None:
     since = await cursor(api)
-    user = {"username": "feedsecret", "rank": "user", "password": "feed-secret-word"}
+    user = {"username": "feedsecret", "class": "user", "password": "feed-secret-word"}
     assert (await api.ask("PUT", "/api/users/feedsecret", user)).status == 200
     signed = await ask(api.port, "POST", "/api/signIn/", {"username": "feedsecret", "password": "feed-secret-word"})
     text = json.dumps(await changes(api, f"since={since}"))

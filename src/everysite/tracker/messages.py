@@ -50,7 +50,7 @@ class SignedIn(msgspec.Struct, frozen=True, rename={"id": "_id"}):
     token_exp: int
 
 
-class User(msgspec.Struct, frozen=True, omit_defaults=True):
+class User(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, rename={"rank": "class"}):
     """A user to create or change; what is None stays. A new password ends all of that user's tokens."""
 
     username: str
@@ -65,13 +65,15 @@ class Users(msgspec.Struct, frozen=True):
     users: list[Body]
 
 
-class Named(msgspec.Struct, frozen=True):
+class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A user, a site or a token by name."""
 
     name: str
 
 
-class NewToken(msgspec.Struct, frozen=True, rename={"rank": "class", "read_only": "readOnly"}):
+class NewToken(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"rank": "class", "read_only": "readOnly"}
+):
     """A token for oneself (or, as admin, for `username`), with a label to recognise it by.
 
     It may be narrower than its user: of a lower class, read-only, for one site, for what lies below a prefix.
@@ -113,7 +115,7 @@ class Tokens(msgspec.Struct, frozen=True):
     tokens: list[TokenInfo]
 
 
-class TokenId(msgspec.Struct, frozen=True):
+class TokenId(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: int
 
 
@@ -163,7 +165,7 @@ class Query(msgspec.Struct, frozen=True):
 # --- sites ------------------------------------------------------------------------------------------------------
 
 
-class SiteChange(msgspec.Struct, frozen=True):
+class SiteChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A site to add (`create`) or to configure live. None leaves a value as it is; `keys` are keys of its element
     (decisions B 2; null deletes one). `url` like `file:///data/paris/`; empty: the folder its agent joins with."""
 

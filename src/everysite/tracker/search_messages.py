@@ -91,7 +91,7 @@ class Between(msgspec.Struct, frozen=True):
     n: int
 
 
-class IndexKey(msgspec.Struct, frozen=True):
+class IndexKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key, or keys joined by dots."""
 
     key: str

@@ -6,8 +6,9 @@ Must not know: operations.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -65,6 +66,16 @@ def converted(value: Any, kind: type[T], strict: bool = True) -> T:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as err:
         raise BadRequest(str(err)) from err
+
+
+def check_names(given: Iterable[str], known: Sequence[str]) -> None:
+    """Raises BadRequest for a field there is not, naming the nearest one: left unread, a misspelled `readOnly` would
+    make a token that may write."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(known)}"
+            raise BadRequest(f"there is no field {name[:40]!r} here; {meant}")
 
 
 def is_form(asked: Asked) -> bool:

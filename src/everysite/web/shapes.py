@@ -33,6 +33,8 @@ TRUNCATED = b"x-graph-truncated"
 _SINGLE_IF_ONE = frozenset({"update", "upsert", "lock", "unlock"})  # even when an array of one was sent
 _TAKEN = frozenset({"publish", "create"})  # nothing done means: all of it was there already
 
+_STRANGERS = 64 << 10
+"""Bytes of a body from somebody who need not have signed in."""
 _DEPTH = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 
 Written = tuple[int, bytes] | tuple[int, bytes, Headers]
@@ -56,15 +58,19 @@ class Plain:
 
     def __init__(self, operation: Operation[Any, Any], options: Options) -> None:
         self._operation, self._options = operation, options
+        self._largest = min(options.max_body, _STRANGERS) if operation.right == "anyone" else options.max_body
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(operation.request).decode
         self._fields = {field.name: field for field in msgspec.structs.fields(operation.request)}
+        # Administration reads no field silently; agents of another version may send some that are not known here.
+        exact = operation.request.__struct_config__.forbid_unknown_fields
+        self._known = [field.encode_name for field in self._fields.values()] if exact else None
         self._empty = None if any(field.required for field in self._fields.values()) else operation.request()
 
     async def read(self, asked: Asked) -> tuple[Any, bool]:
         if asked.method == "GET":
             request = self._from_address(asked) if self._fields else self._empty
         else:
-            request = self._from_body(asked, await asked.body(self._options.max_body))
+            request = self._from_body(asked, await asked.body(self._largest))
         self._cap(request)
         return request, False
 
@@ -79,7 +85,7 @@ class Plain:
             return self._merged(bodies.form(body), asked.params, strict=False)
         if not body and not asked.params and self._empty is not None:
             return self._empty
-        if not asked.params:
+        if not asked.params and self._known is None:
             return bodies.parsed(asked, self._decode, body)
         value = bodies.parsed(asked, _decode_any, body) if body else {}
         if not isinstance(value, dict):
@@ -87,6 +93,8 @@ class Plain:
         return self._merged(value, asked.params, strict=True)
 
     def _merged(self, value: dict[str, Any], params: dict[str, str], strict: bool) -> Any:
+        if self._known is not None:
+            bodies.check_names(value, self._known)
         for name, text in params.items():
             field = self._fields[name]
             wanted = bodies.converted(text, field.type, strict=False)
