@@ -468,3 +468,23 @@ async def test_a_switch_that_opens_has_everything_told_again(world: World) -> No
     assert await world.read("/deep/a") is None
     await world.set("paris", enableDiscovery=True)
     await world.equal("paris", "oslo")
+
+
+async def test_files_that_went_while_deletions_were_not_discovered_are_told_later(world: World) -> None:
+    await world.add("paris", "oslo")
+    world.write("paris", "a", "data")
+    world.write("paris", "b", "other data")
+    world.start("paris", "oslo")
+    await world.equal("paris", "oslo")
+    await world.set("paris", enableDiscoveryDeletedFiles=False)
+    [mapping] = world.agents["paris"].mappings.values()
+    (world.root("paris") / "a").unlink()
+    scanned = mapping.rounds.rounds
+    await until(lambda: mapping.rounds.rounds > scanned + 1)
+    assert "deleted_paris" not in (await world.read("/a") or {})
+    await world.set("paris", enableDiscoveryDeletedFiles=True)
+    async with asyncio.timeout(30):
+        while "deleted_paris" not in (await world.read("/a") or {}):
+            await asyncio.sleep(0.05)
+    assert "deleted_paris" not in (await world.read("/b") or {})
+    assert (world.root("oslo") / "a").exists()

@@ -38,14 +38,14 @@ class Rounds:
         self._ground, self._globals, self._paused = ground, globals, paused
         self._wake = asyncio.Event()
         self._stop = threading.Event()
-        self._retell = False
+        self._opened = self._told = 0  # times a switch was opened, and how many of those the tracker has heard
         self.rounds = 0
 
     def configure(self, globals: Globals, paused: bool, opened: bool = False) -> None:
         """The configuration has changed; the mapping's own part of it is in the ground. `opened`: what the tracker
         refused until now it may take."""
         self._globals, self._paused = globals, paused
-        self._retell = self._retell or opened
+        self._opened += opened
         self._wake.set()
 
     def wake(self) -> None:
@@ -70,7 +70,7 @@ class Rounds:
     async def _round(self) -> float:
         """One scan; how long to wait after it."""
         ground = self._ground
-        epoch = await ground.holder.held()
+        epoch, opened = await ground.holder.held(), self._opened
         try:
             skip = skip_of(ground, self._globals)
 
@@ -82,9 +82,9 @@ class Rounds:
 
             history = ground.holder.history
             put_back = await self._put_back(history)
-            if self._retell or put_back:
+            behind = put_back or opened != self._told
+            if behind:
                 await retell(ground.mapping, ground.held, announce, ground.turn)
-                self._retell = False
             done = await scan(
                 ground.root,
                 ground.mapping,
@@ -96,8 +96,9 @@ class Rounds:
                 packages=packages_of(ground),
                 processes=ground.options.scan_processes,
             )
-            if put_back:
+            if behind:
                 await recall(ground.root, ground.mapping, ask, announce, ground.turn)
+            self._told = opened
             await self._remember(history)
         except StaleLease:
             ground.holder.lose(epoch)

@@ -3,7 +3,7 @@
 Owns: the comparison of the tracker's memory with the disk. Must not know: scans, why the tracker may be wrong.
 
 A scan tells what is gone since the scan before it. A tracker that was put back to an earlier state believes in files
-whose end it had been told already.
+whose end it had been told already; so does one that would hear of no deletions for a while (enableDiscoveryDeletedFiles).
 """
 
 from __future__ import annotations
