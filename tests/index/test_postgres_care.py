@@ -19,7 +19,7 @@ from everysite.decide.query import Contains, Equals, Search
 from everysite.errors import BadRequest, Conflict, Refused, SiteUnreachable
 from everysite.index import postgres, sqlite
 from everysite.index.contract import Event, Index, Token, Transaction
-from everysite.index.postgres_paths import LONGEST, number_text, ranked
+from everysite.index.postgres_paths import LONGEST, number_text, ranked, ranked_sql
 from everysite.index.postgres_text import body_bytes, body_text, loaded, stored
 from everysite.model.clock import Version
 from everysite.model.element import Content, Element, Tombstone
@@ -106,6 +106,21 @@ async def test_long_texts_are_found_and_long_keys_refused(tmp_path: Path) -> Non
         await index.run(lambda t: t.tasks.wish([Wish(1, _random(9_000), "present")]))
     assert await index.run(lambda t: t.elements.count()) == 2
     await index.close()
+
+
+@pytest.mark.parametrize("path", ["status", "deep.a", "it's"])
+async def test_an_added_index_is_the_way_to_its_rows(tmp_path: Path, path: str) -> None:
+    """An expression that differs from that of the index in its collation alone is never found there."""
+    url = database_url(tmp_path)
+    index = postgres.open(url)
+    await index.run(lambda t: t.elements.add_index(path))
+    await index.run(lambda t: t.elements.put([Element(f"/{n}", {"n": n}) for n in range(2_000)]))
+    await index.close()
+    with psycopg.connect(url) as db:
+        value = ranked_sql(path)
+        for where in (f"{value} = '2x'", f"{value} > '2x' AND {value} < '2y'"):
+            plan = db.execute(f"EXPLAIN SELECT key FROM element WHERE {where} ORDER BY id LIMIT 9".encode()).fetchall()
+            assert "path_" in str(plan)
 
 
 def _random(size: int) -> str:

@@ -31,8 +31,9 @@ from everysite.decide.query import (
     Search,
 )
 from everysite.index import sqlite, sqlite_find, sqlite_way
+from everysite.index.conditions import findable
 from everysite.index.sqlite import SqliteIndex
-from everysite.index.sqlite_paths import findable, ranked, ranked_sql
+from everysite.index.sqlite_paths import ranked, ranked_sql
 from everysite.model.element import Body
 
 pytestmark = pytest.mark.anyio

@@ -14,13 +14,13 @@ from everysite.decide.query import AtSite, Compare, Equals, Exists, Matches, One
 from everysite.decide.targets import STATE_FIELDS, parse_state_key, truth
 from everysite.index.bounds import Bounds, joined_bounds, same
 from everysite.index.conditions import ALL, NONE, Sql, is_plain, joined, negated
+from everysite.index.patterns import needed_text
 from everysite.index.postgres_indexes import Indexes
 from everysite.index.postgres_paths import COLUMNS, DEEPER, NULL, Place, is_ranked, ranked, ranked_sql
 from everysite.index.postgres_session import Session
 from everysite.index.postgres_standing import RANKED_TEXT, StateKey, standing
 from everysite.index.postgres_text import array
 from everysite.index.postgres_value import Value, integer
-from everysite.index.sqlite_patterns import needed_text
 from everysite.model.element import Body
 
 _KEY = Place("key", indexed=True, raw=True)

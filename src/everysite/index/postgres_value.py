@@ -12,8 +12,8 @@ from typing import Any
 from everysite.decide.query import Compare, Contains, Equals, Matches, Mod, TypeIs
 from everysite.index.columns import prefix_end
 from everysite.index.conditions import ALL, NONE, Sql, Test, both, is_exact, joined, storable
+from everysite.index.patterns import literal_start, needed_text, plain_text
 from everysite.index.postgres_paths import DEEPER, FALSE, NULL, NUMBER, OBJECT, TEXT, TRUE, is_ranked, ranked
-from everysite.index.sqlite_patterns import literal_start, needed_text, plain_text
 
 
 class Value:

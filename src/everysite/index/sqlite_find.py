@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import apsw
 import msgspec
 
-from everysite.decide.query import And, AtSite, Found, Member, Not, Or, Predicate, Search
+from everysite.decide.query import AtSite, Found, Search
 from everysite.decide.query_match import matcher, sort_value
+from everysite.index.bounds import OPEN, Bounds, conjuncts, every
+from everysite.index.conditions import ALL, NONE, Sql, findable, joined
+from everysite.index.searching import Down, Rank, Row, mentioned, part
 from everysite.index.sqlite_indexes import Indexes
-from everysite.index.sqlite_paths import DEEPER, NULL, OBJECT, findable
+from everysite.index.sqlite_paths import DEEPER, NULL, OBJECT
 from everysite.index.sqlite_places import Places
-from everysite.index.sqlite_query import OPEN, Bounds, conjuncts, every
+from everysite.index.sqlite_query import Leaves
 from everysite.index.sqlite_rows import numbers
 from everysite.index.sqlite_standing import StateKey
-from everysite.index.sqlite_value import ALL, NONE, Sql, joined
 from everysite.index.sqlite_way import Way, choose
 from everysite.model.element import Body
 
@@ -47,18 +48,6 @@ def find(db: apsw.Connection, indexes: Indexes, search: Search, counted: bool) -
     return _Finding(db, Places(db, indexes), search, counted).found()
 
 
-_Rank = tuple[tuple[Any, ...], int]
-
-
-@dataclass(slots=True)
-class _Row:
-    """A candidate. `body` is as clients see it, as far as this search asks for its keys; None: it matches for certain."""
-
-    key: str
-    body: Body | None
-    answers: dict[AtSite, bool]
-
-
 class _Finding:
     """One search in one transaction."""
 
@@ -68,7 +57,7 @@ class _Finding:
         self._search = search
         self._counted = counted
         parts = conjuncts(search.where)
-        self._where = _bounded(every(parts, places))
+        self._where = _bounded(every(parts, Leaves(places)))
         self._way = Way() if self._where == OPEN else choose(db, places, search, counted)
         if self._way.sought:
             self._where = self._way.where(parts, places)
@@ -86,7 +75,7 @@ class _Finding:
 
     def _of_few(self, order: str) -> Found | None:
         """All at once, so that nothing is read twice. None: SQL cannot compare all their values."""
-        skip, limit = _part(self._search)
+        skip, limit = part(self._search)
         odd = f"({' OR '.join(self._odd)})" if self._odd else "0"
         inner = f"SELECT key, {odd} AS odd FROM {self._way.source} WHERE {self._where.maybe.text} {order} LIMIT ?"
         most = -1 if self._counted or self._odd or limit < 0 else min(_MOST, skip + limit)
@@ -98,7 +87,7 @@ class _Finding:
         return Found(keys[skip : None if limit < 0 else skip + limit], len(keys) if self._counted else None)
 
     def _by_engine(self, order: str) -> Found:
-        skip, limit = _part(self._search)
+        skip, limit = part(self._search)
         where = self._where.maybe
         if self._way.early and skip + limit <= _EARLY:
             keys = self._keys(f"element NOT INDEXED WHERE element.id <= {_EARLY} AND {where.text} {order}")
@@ -112,12 +101,12 @@ class _Finding:
         return Found(keys, self._one(Sql(f"SELECT count(*) FROM {self._way.source} WHERE {where.text}", where.values)))
 
     def _keys(self, source: str) -> list[str]:
-        skip, limit = _part(self._search)
+        skip, limit = part(self._search)
         sql = f"SELECT json_group_array(key) FROM (SELECT key FROM {source} LIMIT ? OFFSET ?)"
         return _decode_keys(self._one(Sql(sql, (*self._where.maybe.values, limit, skip))))
 
     def _looked_at(self, order: str) -> Found:
-        skip, limit = _part(self._search)
+        skip, limit = part(self._search)
         rows = self._matching(order, most=-1 if self._counted or limit < 0 else skip + limit)
         if not self._counted:
             return Found([row.key for row in islice(rows, skip, None if limit < 0 else skip + limit)])
@@ -130,10 +119,10 @@ class _Finding:
 
     def _sorted_here(self) -> Found:
         """By values that SQL cannot compare: objects and arrays."""
-        skip, limit = _part(self._search)
+        skip, limit = part(self._search)
         count = 0
 
-        def ranked() -> Iterator[tuple[_Rank, str]]:
+        def ranked() -> Iterator[tuple[Rank, str]]:
             nonlocal count
             for count, row in enumerate(self._matching(_OLDEST, -1, bodies=True), 1):
                 yield (self._sort_values(row), count), row.key
@@ -145,10 +134,10 @@ class _Finding:
         keys = [key for _, key in rows[skip : None if limit < 0 else skip + limit]]
         return Found(keys, count if self._counted else None)
 
-    def _sort_values(self, row: _Row) -> tuple[Any, ...]:
+    def _sort_values(self, row: Row) -> tuple[Any, ...]:
         assert row.body is not None
         values = ((sort_value(row.body, path, up), up) for path, up in self._search.sort)
-        return tuple(value if up == 1 else _Down(value) for value, up in values)
+        return tuple(value if up == 1 else Down(value) for value, up in values)
 
     def _order(self) -> str:
         """ORDER BY, which is right where no row has a value of `_odd`."""
@@ -178,7 +167,7 @@ class _Finding:
     def _any(self, source: str, where: Sql) -> bool:
         return bool(self._one(Sql(f"SELECT EXISTS (SELECT 1 FROM {source} WHERE {where.text})", where.values)))
 
-    def _matching(self, order: str, most: int, bodies: bool = False) -> Iterator[_Row]:
+    def _matching(self, order: str, most: int, bodies: bool = False) -> Iterator[Row]:
         """Those that match, in order. `most`: how many will be asked for, -1: all."""
         look = _Look(self._places, self._search, self._where.sure, bodies)
         answers: dict[AtSite, bool] = {}
@@ -213,7 +202,7 @@ class _Look:
     """What is read of a candidate."""
 
     def __init__(self, places: Places, search: Search, sure: Sql, bodies: bool) -> None:
-        paths, questions = _mentioned(search.where)
+        paths, questions = mentioned(search.where)
         paths |= {path for path, _ in search.sort if bodies}
         found = {path: places.place(path) for path in paths if findable(path)}
         extras = {path: place.value() for path, place in found.items() if isinstance(place, StateKey)}
@@ -233,13 +222,13 @@ class _Look:
             " WHERE id IN (SELECT value FROM carray(?))"
         )
 
-    def rows(self, db: apsw.Connection, ids: list[int]) -> Iterator[_Row]:
+    def rows(self, db: apsw.Connection, ids: list[int]) -> Iterator[Row]:
         """In the order of the numbers."""
         found = {row[0]: row for row in _decode(next(db.execute(self._sql, (*self._values, *numbers(ids))))[0])}
         for number in ids:
             _, key, text, *rest = found[number]
             answers = {q: bool(said) for q, said in zip(self._questions, rest[len(self._extras) :], strict=True)}
-            yield _Row(key, None if text is None else self._composed(key, text, rest), answers)
+            yield Row(key, None if text is None else self._composed(key, text, rest), answers)
 
     def _composed(self, key: str, text: str, rest: list[Any]) -> Body:
         body = _decode_body(text)
@@ -248,44 +237,7 @@ class _Look:
         return body
 
 
-@dataclass(frozen=True, slots=True)
-class _Down:
-    """A sort value that comes the earlier the greater it is."""
-
-    value: Any
-
-    def __lt__(self, other: _Down) -> bool:
-        return bool(other.value < self.value)
-
-
-def _part(search: Search) -> tuple[int, int]:
-    """(skip, limit) that the engine can take; limit -1: all."""
-    return min(max(0, search.skip), _MOST), min(search.limit, _MOST) if search.limit > 0 else -1
-
-
 def _bounded(found: Bounds) -> Bounds:
     """Conditions too large for the engine are left to looking at rows."""
     large = any(len(sql.values) > _MOST_VALUES or len(sql.text) > _LONGEST for sql in (found.sure, found.maybe))
     return OPEN if large else found
-
-
-def _mentioned(node: Predicate) -> tuple[set[str], list[AtSite]]:
-    """Paths from the document on, and the questions about sites."""
-    paths: set[str] = set()
-    questions: dict[AtSite, None] = {}
-    waiting: list[tuple[Predicate, bool]] = [(node, True)]
-    while waiting:
-        node, outside = waiting.pop()
-        match node:
-            case And(parts) | Or(parts):
-                waiting += [(part, outside) for part in parts]
-            case Not(part):
-                waiting.append((part, outside))
-            case AtSite():
-                questions[node] = None
-            case Member(path, part):
-                paths |= {path} if outside else set()
-                waiting.append((part, False))
-            case _:
-                paths |= {getattr(node, "path", "time")} if outside else set()
-    return paths, list(questions)

@@ -12,7 +12,8 @@ import apsw
 
 from everysite.decide.targets import STATE_FIELDS
 from everysite.errors import BadRequest
-from everysite.index.sqlite_paths import COLUMNS, findable, ranked_sql
+from everysite.index.conditions import findable
+from everysite.index.sqlite_paths import COLUMNS, ranked_sql
 
 _PREFIX = "path_"
 _LISTED = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name >= 'path_' AND name < 'path`'"

@@ -79,13 +79,3 @@ def key_text(path: str) -> str:
     """What stands in the text of a body that has this path; '' when nothing must."""
     last = path.rpartition(".")[2]
     return "" if last.isdigit() else _encode(last).decode()[1:] + ":"
-
-
-def findable(path: str) -> bool:
-    """Whether a body can have this path at all. SQLite reads a NUL in a path as its end; no key in a body has one."""
-    return storable(path) and "\0" not in path
-
-
-def storable(text: str) -> bool:
-    """Whether a text can be in a body at all: half of a surrogate pair is no Unicode."""
-    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)

@@ -6,55 +6,16 @@ Must not know: paths, tables, how leaves are put together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from everysite.decide.query import Compare, Contains, Equals, Matches, Mod, TypeIs
-from everysite.index.sqlite_paths import DEEPER, FALSE, NULL, OBJECT, TRUE, ranked, storable
-from everysite.index.sqlite_patterns import literal_start, needed_text, plain_text
+from everysite.index.conditions import ALL, NONE, Sql, Test, both, is_exact, joined, storable
+from everysite.index.patterns import literal_start, needed_text, plain_text
+from everysite.index.sqlite_paths import DEEPER, FALSE, NULL, OBJECT, TRUE, ranked
 from everysite.index.sqlite_rows import prefix_end
 
 _LONGEST_LIKE = 10_000  # SQLite refuses patterns above 50,000 bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Sql:
-    """A condition and what is bound to its question marks."""
-
-    text: str
-    values: tuple[Any, ...] = ()
-
-
-ALL, NONE = Sql("1"), Sql("0")
-Test = tuple[Sql, Sql]
-
-
-def joined(parts: Sequence[Sql], word: str, empty: Sql) -> Sql:
-    """All of them with AND or OR between. As a tree of low depth, since SQLite bounds the depth and not the width."""
-    other = NONE if empty == ALL else ALL
-    if other in parts:
-        return other
-    rest = [part for part in parts if part != empty]
-    if not rest:
-        return empty
-    if len(rest) == 1:
-        return rest[0]
-    if len(rest) <= 8:
-        return Sql("(" + f" {word} ".join(p.text for p in rest) + ")", tuple(v for p in rest for v in p.values))
-    half = len(rest) // 2
-    return joined([joined(rest[:half], word, empty), joined(rest[half:], word, empty)], word, empty)
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a value is a text or number that SQL holds exactly."""
-    return isinstance(value, str | int | float) and not isinstance(value, bool) and is_exact(value)
-
-
-def is_exact(value: str | int | float) -> bool:
-    if isinstance(value, str):
-        return storable(value)
-    return -(2**63) <= value < 2**63
 
 
 def test(node: Any, value: str) -> Test:
@@ -66,7 +27,7 @@ def test(node: Any, value: str) -> Test:
 def _equals(node: Equals, value: str) -> Test:
     wanted = node.value
     if isinstance(wanted, bool):
-        return _both(Sql(f"{value} = {TRUE if wanted else FALSE}"))
+        return both(Sql(f"{value} = {TRUE if wanted else FALSE}"))
     if isinstance(wanted, dict | list):  # told apart outside, for {"a": 1} is {"a": 1.0}
         return NONE, Sql(f"{value} = {OBJECT if isinstance(wanted, dict) else DEEPER}")
     if isinstance(wanted, str) and not storable(wanted):
@@ -78,12 +39,12 @@ def _equals(node: Equals, value: str) -> Test:
 def _compare(node: Compare, value: str) -> Test:
     wanted, op = node.value, node.op
     if isinstance(wanted, bool):
-        return _both(Sql(f"({value} {op} {TRUE if wanted else FALSE} AND {value} >= {FALSE})"))
+        return both(Sql(f"({value} {op} {TRUE if wanted else FALSE} AND {value} >= {FALSE})"))
     if isinstance(wanted, str):
         if not storable(wanted):
             return NONE, Sql(f"({value} >= '' AND {value} < {NULL})")
         edge = f"{value} < {NULL}" if op[0] == ">" else f"{value} >= ''"
-        return _both(Sql(f"({value} {op} ? AND {edge})", (wanted,)))
+        return both(Sql(f"({value} {op} ? AND {edge})", (wanted,)))
     if isinstance(wanted, int | float):
         edge = f" AND {value} < ''" if op[0] == ">" else ""
         sure = Sql(f"({value} {op} ?{edge})", (ranked(wanted),))
@@ -125,7 +86,7 @@ def _contains(node: Contains, value: str) -> Test:
 def _matches(node: Matches, value: str) -> Test:
     plain = plain_text(node.pattern, node.flags)
     if plain is not None:
-        return _both(Sql(f"(typeof({value}) = 'text' AND instr({value}, ?))", (plain,)))
+        return both(Sql(f"(typeof({value}) = 'text' AND instr({value}, ?))", (plain,)))
     start = literal_start(node.pattern, node.flags)
     end = prefix_end(start)
     if start and end is not None:
@@ -139,10 +100,6 @@ def _matches(node: Matches, value: str) -> Test:
 
 def _mod(node: Mod, value: str) -> Test:
     return NONE, Sql(f"{value} < ''")
-
-
-def _both(sql: Sql) -> Test:
-    return sql, sql
 
 
 _TESTS: dict[type, Callable[..., Test]] = {

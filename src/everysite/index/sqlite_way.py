@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import apsw
 
 from everysite.decide.query import ChangedSince, Compare, Equals, Matches, OneOf, Search
-from everysite.index.sqlite_paths import Place, findable
-from everysite.index.sqlite_patterns import literal_start
+from everysite.index.bounds import Between, Bounds, Part, bounds, conjuncts, joined_bounds
+from everysite.index.conditions import ALL, Sql, findable, is_plain
+from everysite.index.patterns import literal_start
+from everysite.index.sqlite_paths import Place
 from everysite.index.sqlite_places import Places
-from everysite.index.sqlite_query import Between, Bounds, Part, all_of, bounds, conjuncts
-from everysite.index.sqlite_value import Sql, is_plain
+from everysite.index.sqlite_query import Leaves
 
 _BOUNDS = (500, WIDE := 20_000)  # rows counted of each condition, first few; counting WIDE takes a millisecond
 
@@ -38,13 +39,13 @@ class Way:
         found = []
         for part in parts:
             index = next((index for known, index in self.sought if known is part), "")
-            found.append(_told(part, index, places) if index else bounds(part, places))
-        return all_of(found)
+            found.append(_told(part, index, places) if index else bounds(part, Leaves(places)))
+        return joined_bounds(found, "AND", ALL)
 
 
 def _told(part: Part, index: str, places: Places) -> Bounds:
     """As a scalar, since the engine makes a join of EXISTS and may begin it at the wrong end."""
-    where = bounds(part, places).maybe
+    where = bounds(part, Leaves(places)).maybe
     rows = f"SELECT 1 FROM element AS other INDEXED BY {index} WHERE other.id = element.id AND {where.text}"
     told = Sql(f"ifnull(({rows}), 0)", where.values)
     return Bounds(told, told)
@@ -126,6 +127,6 @@ def _fewest(db: apsw.Connection, places: Places, leads: list[_Lead]) -> _Lead | 
 
 
 def _size(db: apsw.Connection, places: Places, lead: _Lead, bound: int) -> int:
-    where = bounds(lead.part, places).maybe
+    where = bounds(lead.part, Leaves(places)).maybe
     sql = f"SELECT count(*) FROM (SELECT 1 FROM element INDEXED BY {lead.index} WHERE {where.text} LIMIT {bound})"
     return int(next(db.execute(sql, where.values))[0])

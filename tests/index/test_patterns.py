@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from everysite.decide.query_regex import finder
 from everysite.errors import BadRequest
-from everysite.index.sqlite_patterns import literal_start, needed_text, plain_text
+from everysite.index.patterns import literal_start, needed_text, plain_text
 
 pieces = st.sampled_from(
     (
