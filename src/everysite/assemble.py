@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from everysite.client import Client
     from everysite.config import Settings
     from everysite.index.contract import Index
+    from everysite.index.database_copy import Copied, Hold
     from everysite.stores.contract import Store
     from everysite.tracker.mail import Mail
     from everysite.tracker.service import Service
@@ -98,6 +99,41 @@ def restore_index(settings: Settings, source: BinaryIO, shown: str) -> Path | No
         return kept if _postgres().restore(source, shown, url, stage, str(kept), epoch) else None
     there = sqlite.restore(source, shown, str(target), str(kept), epoch)
     return kept if there else None
+
+
+def copy_database(
+    source: str, target: str, hold: Hold, said: Callable[[str, int], None], wait_s: float
+) -> list[Copied]:
+    """Bring what one database (a file, or postgresql://...) keeps into another that is empty, verified table by table.
+
+    `hold` keeps trackers from starting on either, or raises Conflict; that is waited for. Raises BadRequest (the same
+    database twice), NotFound, Refused, Conflict, SiteUnreachable, TargetFull; called again it goes on.
+    """
+    from everysite.index.database_copy import copy
+    from everysite.index.sqlite_side import SqliteSource, SqliteTarget
+
+    if is_file(source) and is_file(target) and os.path.realpath(source) == os.path.realpath(target):
+        raise BadRequest(f"{source} cannot be copied into itself")
+    with contextlib.ExitStack() as stack:
+        here = SqliteSource(source) if is_file(source) else _postgres_side().PostgresSource(source)
+        stack.callback(here.close)
+        if not is_file(source) and not is_file(target):
+            _postgres_side().refuse_same(here, target)
+        there = SqliteTarget(target) if is_file(target) else _postgres_side().PostgresTarget(target)
+        stack.callback(there.close)
+        return copy(here, there, hold, said, wait_s)
+
+
+def is_file(database: str) -> bool:
+    """Whether this names an SQLite file, not a server."""
+    return not database.startswith(("postgresql://", "postgres://"))
+
+
+def _postgres_side() -> ModuleType:
+    _postgres()  # says what is missing
+    from everysite.index import postgres_side
+
+    return postgres_side
 
 
 def _only_ours(path: Path) -> None:

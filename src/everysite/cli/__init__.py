@@ -54,6 +54,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "backup": ("backup", "a copy of everything a running tracker keeps"),
         "restore": ("restore", "put a backup in the place of what a home keeps"),
         "check": ("check", "whether what a tracker keeps is sound"),
+        "database": ("database", "copy what a tracker remembers from SQLite to PostgreSQL or back"),
         "import": ("import_damas", "bring in what a tracker of the kind damas-core kept"),
         "config": ("config", "show, set or check the settings of a home"),
     },

@@ -18,7 +18,13 @@ _OLDEST = 140000  # PostgreSQL 14
 _SCHEMA = "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())::int"
 _LOCK = f"SELECT pg_advisory_xact_lock({0x65737973}, {_SCHEMA})"  # "esys": whoever makes or changes tables
 TURN = f"SELECT pg_advisory_xact_lock({0x65737974}, {_SCHEMA})"  # "esyt": whoever writes
-_THERE = "SELECT to_regclass('everysite_schema')::text, to_regclass('element')::text"
+HOLD = f"SELECT pg_try_advisory_lock({0x65737974}, {_SCHEMA})"  # the same, by a session that is to keep others from it
+COPYING = (
+    f"SELECT pg_try_advisory_lock({0x65737975}, {_SCHEMA})"  # "esyu": whoever copies another database into this one
+)
+COPY = "everysite_copy"
+"""The table that is there while a copy from another database is unfinished."""
+_THERE = f"SELECT to_regclass('everysite_schema')::text, to_regclass('element')::text, to_regclass('{COPY}')::text"
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -44,6 +50,13 @@ def migrate(db: Connection, place: str) -> None:
         db.execute("UPDATE everysite_schema SET number = %s", (steps[-1][0],))
 
 
+def is_current(db: Connection, place: str) -> bool:
+    """Whether the database has our schema, not an older one or none. Raises Refused for one we must not touch."""
+    _check_server(db, place)
+    newest = migrations()[-1][0]
+    return _number(db, place, newest) == newest
+
+
 def _check_server(db: Connection, place: str) -> None:
     if db.info.server_version < _OLDEST:
         raise Refused(f"{place} is PostgreSQL {db.info.server_version // 10000}; use 14 or newer")
@@ -61,11 +74,15 @@ def _number(db: Connection, place: str, newest: int) -> int:
     """0: there is nothing yet."""
     row = db.execute(_THERE).fetchone()
     assert row is not None
-    ours, element = row
+    ours, element, copy = row
     if ours is None:
         if element is not None:
             raise Refused(f"{place} has a table `element` of another program; name another database for the index")
         return 0
+    if copy is not None:
+        raise Refused(
+            f"{place} holds an unfinished copy of another database; go on with 'everysite database copy', or drop its tables"
+        )
     row = db.execute("SELECT number FROM everysite_schema").fetchone()
     number = int(row[0]) if row else 0
     if number > newest:
