@@ -261,6 +261,13 @@ async def test_s8_create_token_answers_a_token_alone(api: Api, path: str) -> Non
     assert (await api.ask("POST", path, as_="")).status == 401
 
 
+@pytest.mark.parametrize("given", ["99999999999999d", "9" * 400 + "y"])
+async def test_s8_no_token_lives_longer_than_a_century(api: Api, given: str) -> None:
+    token = (await sign_in(api, expiresIn=given)).json["token"]
+    assert payload(token)["exp"] - payload(token)["iat"] == 100 * 365 * 86_400
+    assert (await api.ask("POST", "/api/tokens", {"expiresIn": given}, as_="user")).status == 200
+
+
 async def test_s8_last_activity_is_written_now_and_then_and_changes_no_time(run: Run) -> None:
     clock = Clock()
     async with run(clock=clock) as api:

@@ -19,6 +19,7 @@ from everysite.index.contract import Token
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)?")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_557_600}
 _HEADER = {"alg": "HS256", "typ": "JWT"}  # old clients split at the dots and read the second part
+_LONGEST_S = 100 * 365 * 86_400  # a life like 9999999y would not fit into the numbers of the index
 
 
 def life_span(text: str | int | float | None, default_s: int) -> int:
@@ -28,7 +29,7 @@ def life_span(text: str | int | float | None, default_s: int) -> int:
     found = _SPAN.fullmatch(str(text).strip())
     if not found:
         raise BadRequest(f"expiresIn is {text!r}; write it like 30m, 2h, 7d, a number of ms, or 0 for no end")
-    seconds = float(found[1]) * _UNITS[found[2] or "ms"]
+    seconds = min(float(found[1]) * _UNITS[found[2] or "ms"], _LONGEST_S)
     return max(1, round(seconds)) if seconds else 0
 
 
