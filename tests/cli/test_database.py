@@ -17,8 +17,12 @@ from everysite.cli import main
 from everysite.cli.home_lock import HomeLock
 from everysite.config import Settings, load
 from everysite.model.element import Element
+from everysite.tracker.contract import CHANGES
+from everysite.tracker.feed_messages import ChangesAsked
+from everysite.tracker.operation import Caller
 
 pytestmark = pytest.mark.anyio
+ADMIN = Caller("admin", "admin")
 
 
 async def ran(home: Path, url: str = "") -> Settings:
@@ -45,12 +49,17 @@ async def epoch(settings: Settings) -> str | None:
 async def test_a_tracker_moves_to_postgresql_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = server().url(server().database())
     settings = await ran(tmp_path / "home")
+    async with open_tracker(settings) as service:
+        before = await service.call(ADMIN, CHANGES, ChangesAsked("0"))
+        cursor, rest = before.changes[0].cursor, [entry.id for entry in before.changes[1:]]
+        assert "/a" in rest
     assert main(["database", "copy", "home", url, "--home", str(settings.home)]) == 0
     said = capsys.readouterr().out
     assert "element" in said
     there = load(settings.home, {"EVERYSITE_INDEX__URL": url})
-    async with open_tracker(there):  # it is put to use
-        pass
+    async with open_tracker(there) as service:
+        after = await service.call(ADMIN, CHANGES, ChangesAsked(cursor))  # of the feed as it was
+        assert [entry.id for entry in after.changes] == rest
     assert await epoch(there) == await epoch(settings)
     target = tmp_path / "new folder" / "everysite.db"
     words = ["database", "copy", url, f"sqlite://{target}".replace(" ", "%20"), "--json", "--home", str(settings.home)]

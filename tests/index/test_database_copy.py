@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -82,6 +83,13 @@ async def source(tmp_path: Path) -> str:
     return str(tmp_path / "index.db")
 
 
+def as_file(database: str, folder: Path) -> str:
+    if not database.startswith("postgresql"):
+        return database
+    copied(database, str(folder / "as a file.db"))
+    return str(folder / "as a file.db")
+
+
 def rows_of(path: str) -> dict[str, Any]:
     import apsw
 
@@ -113,10 +121,14 @@ async def test_there_and_back_everything_is_the_same(source: str, tmp_path: Path
     assert not list(tmp_path.glob("*.copying*"))
 
 
-async def test_what_is_written_meanwhile_is_there(source: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("back", [False, True])
+async def test_what_is_written_meanwhile_is_there(source: str, tmp_path: Path, back: bool) -> None:
     """By a tracker that is stopped when the copy has caught up; deletions, renames and rows without a number too."""
-    url = empty_url()
-    index = sqlite.open(source)
+    target = empty_url()
+    if back:
+        copied(source, target)
+        source, target = target, str(tmp_path / "to.db")
+    index = opened(source)
     loop, waiting, done = asyncio.get_running_loop(), threading.Event(), threading.Event()
     counter = 0
 
@@ -137,16 +149,14 @@ async def test_what_is_written_meanwhile_is_there(source: str, tmp_path: Path) -
         if not done.is_set():  # during the copy, between two of its pages
             asyncio.run_coroutine_threadsafe(index.run(write), loop).result()
 
-    copying = asyncio.create_task(asyncio.to_thread(copied, source, url, said, 60))
+    copying = asyncio.create_task(asyncio.to_thread(copied, source, target, said, 60))
     await asyncio.to_thread(waiting.wait, 20)
     await index.run(write)
     done.set()
     await index.close()
     await copying
     assert counter > 5
-    back = str(tmp_path / "back.db")
-    copied(url, back)
-    assert rows_of(back) == rows_of(source)
+    assert rows_of(as_file(target, tmp_path)) == rows_of(as_file(source, tmp_path))
 
 
 async def test_nobody_gets_at_a_database_that_is_not_whole(source: str, tmp_path: Path) -> None:
@@ -264,6 +274,15 @@ async def test_what_is_refused(source: str, tmp_path: Path) -> None:
         db.execute("UPDATE everysite_schema SET number = 99")
     with pytest.raises(Refused, match="schema 99"):
         copied(url, str(tmp_path / "x.db"))
+
+
+async def test_what_postgresql_has_no_room_for_is_told(tmp_path: Path) -> None:
+    """Compression makes room for much, so the long identifier is none that can be compressed."""
+    index = await open_sqlite(tmp_path)
+    await index.run(lambda t: t.elements.put([Element("/" + secrets.token_hex(6_000), {})]))
+    await index.close()
+    with pytest.raises(Refused, match="too large for PostgreSQL"):
+        copied(str(tmp_path / "index.db"), empty_url())
 
 
 async def test_copies_of_two_histories_are_not_mixed(source: str, tmp_path: Path) -> None:
