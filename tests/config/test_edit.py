@@ -91,6 +91,7 @@ def test_set_then_load(tmp_path: Path) -> None:
         ("server.prot", "1", "did you mean server.port"),
         ("server.port", "many", "server.port cannot be 'many'"),
         ("agent.workers", 0, "agent.workers cannot be 0"),
+        ("api.create_returns", "foo", "api.create_returns cannot be 'foo'; it is one of ids, objects"),
     ],
 )
 def test_what_is_wrong_changes_nothing(tmp_path: Path, key: str, value: Any, said: str) -> None:

@@ -101,12 +101,20 @@ def fields() -> dict[str, msgspec.inspect.Field]:
 
 
 def convert(key: str, raw: Any, text: bool) -> Any:
-    """The value of a known key. Raises msgspec.ValidationError. Lists are spelled with commas."""
+    """The value of a known key. Raises msgspec.ValidationError, which names the choices there are. Lists are spelled with
+    commas."""
     section, _, name = key.partition(".")
     wanted = next(field.type for field in msgspec.structs.fields(SECTIONS[section]) if field.name == name)
     if text and isinstance(raw, str) and _is_list(fields()[key].type):
         raw = [part.strip() for part in raw.split(",") if part.strip()]
-    return msgspec.convert(raw, wanted, strict=not text)
+    try:
+        return msgspec.convert(raw, wanted, strict=not text)
+    except msgspec.ValidationError as err:
+        kind = fields()[key].type
+        kind = kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
+        if not isinstance(kind, msgspec.inspect.LiteralType):
+            raise
+        raise msgspec.ValidationError(f"it is one of {', '.join(map(str, kind.values))}") from err
 
 
 def unknown(key: str) -> str:
