@@ -55,25 +55,31 @@ class Server:
         return [*(_AS_SOMEBODY if os.geteuid() == 0 else ()), str(self._bin / name), *words]
 
     def start(self) -> None:
-        """Until it answers."""
-        settings = [word for option in self._options for word in ("-c", option)]
-        words = ("-D", self._data, "-k", str(self._folder), "-h", "", *settings)
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._argv("postgres", *words), stdout=log, stderr=log)
+        """Until it answers. After a kill -9 its former children may still be on their way out, then it is tried again."""
         end = time.monotonic() + _WITHIN_S
+        self._run()
         while True:
             try:
                 psycopg.connect(self.url("postgres")).close()
                 return
             except psycopg.OperationalError:
-                if time.monotonic() > end or self._process.poll() is not None:
+                if time.monotonic() > end:
                     raise AssertionError((self._folder / "log").read_text()) from None
                 time.sleep(0.02)
+                if self._process is not None and self._process.poll() is not None:
+                    self._run()
 
-    def kill(self) -> None:
-        """As a power cut would, all of its processes: unshare and postgres are one process after the other's exec."""
+    def _run(self) -> None:
+        settings = [word for option in self._options for word in ("-c", option)]
+        words = ("-D", self._data, "-k", str(self._folder), "-h", "", *settings)
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._argv("postgres", *words), stdout=log, stderr=log)
+
+    def kill(self, number: signal.Signals = signal.SIGQUIT) -> None:
+        """Without a checkpoint, as a crash would. SIGQUIT: all of its processes at once; SIGKILL: the first, the others as
+        soon as they notice. (unshare and postgres are one process after the other's exec.)"""
         assert self._process is not None
-        self._process.send_signal(signal.SIGQUIT)  # its children end with it; SIGKILL would leave them to themselves
+        self._process.send_signal(number)
         self._process.wait(_WITHIN_S)
 
     def end(self) -> None:
