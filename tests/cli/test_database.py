@@ -78,7 +78,7 @@ async def test_a_running_tracker_is_waited_for(tmp_path: Path, capsys: pytest.Ca
     words = ["database", "copy", f"sqlite://{settings.database}", server().url(server().database())]
     with HomeLock(tmp_path):
         assert main([*words, "--wait", "0"]) == 4
-        assert "is running with the home" in capsys.readouterr().err
+        assert "a tracker runs with the home" in capsys.readouterr().err
     assert await asyncio.to_thread(_waits_and_ends, tmp_path, words) == 0
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from everysite.errors import BadRequest
+from everysite.errors import BadRequest, Conflict
 
 if TYPE_CHECKING:
     from everysite.config import Settings
@@ -97,7 +97,10 @@ def _locked(homes: set[Path]) -> Iterator[None]:
 
     with contextlib.ExitStack() as stack:
         for home in sorted(homes):
-            stack.enter_context(HomeLock(home))
+            try:
+                stack.enter_context(HomeLock(home))
+            except Conflict as err:
+                raise Conflict(f"a tracker runs with the home {home}; stop it, the rest takes a moment then") from err
         yield
 
 
@@ -116,7 +119,7 @@ class _Progress:
         self._rows += rows
         if not rows:
             if not self._waits:
-                print(f"caught up, and following: {printable(what)}", file=sys.stderr, flush=True)
+                print(f"caught up, and following what changes; {printable(what)}", file=sys.stderr, flush=True)
             self._waits = True
         elif time.monotonic() >= self._next:
             print(f"{self._rows} rows read; at {what}", file=sys.stderr, flush=True)
