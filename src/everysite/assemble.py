@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -172,7 +171,7 @@ def agent_tracker(url: str, token: str, fingerprint: str = "") -> Client:
 @contextlib.asynccontextmanager
 async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
     """A tracker in this process, without doors; ended and its index closed when the block is left."""
-    from everysite.agent.host import host_identity
+    from everysite.agent.host import home_identity, host_identity
     from everysite.tracker.care import sweep
     from everysite.tracker.core import Limits
     from everysite.tracker.service import Service
@@ -200,7 +199,9 @@ async def open_tracker(settings: Settings) -> AsyncIterator[Service]:
         scratch = settings.home / "run"
         sweep(scratch)
         place = str(scratch) if scratch.is_dir() else ""
-        service = Service(index, limits, host=host_identity(), scratch=place, mail=_mail(settings))
+        service = Service(
+            index, limits, host=host_identity(), scratch=place, mail=_mail(settings), home=home_identity(settings.home)
+        )
         await service.start()
         try:
             yield service
@@ -240,9 +241,11 @@ class Doors:
 @contextlib.asynccontextmanager
 async def open_doors(service: Service, settings: Settings) -> AsyncIterator[Doors]:
     """Serve a tracker over HTTP while the block runs. Raises Conflict (port taken), Unreadable (no such address)."""
+    from everysite.agent.host import host_identity
+    from everysite.client.peers import met
     from everysite.web.app import create_app
     from everysite.web.options import Options
-    from everysite.web.server import serve
+    from everysite.web.server import addresses, serve
     from everysite.web.tls import fingerprint_of, server_ssl
 
     server = settings.server
@@ -264,21 +267,13 @@ async def open_doors(service: Service, settings: Settings) -> AsyncIterator[Door
     running = await serve(create_app(service, options), server.host, port, context)
     local = fingerprint_of(Path(cert)) if cert else fingerprint
     try:
-        here, there = _addresses("https" if context else "http", running.host, running.port, server.base_path)
-        yield Doors(there, here, fingerprint or "", local or "")
+        here, there = addresses("https" if context else "http", running.host, running.port, server.base_path)
+        doors = Doors(there, here, fingerprint or "", local or "")
+        inside, outside = (doors.local_fingerprint, doors.local_url), (doors.fingerprint, server.peer_url)
+        async with met(service, host_identity(), *(outside if server.peer_url else inside), bool(server.peer_url)):
+            yield doors
     finally:
         await running.stop()
-
-
-def _addresses(scheme: str, host: str, port: int, base: str) -> tuple[str, str]:
-    """(for this machine, for others). What listens everywhere is named by the machine's name, or 127.0.0.1."""
-    inside = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
-    outside = socket.getfqdn() if inside != host else host
-    return _url(scheme, inside, port, base), _url(scheme, outside, port, base)
-
-
-def _url(scheme: str, host: str, port: int, base: str) -> str:
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{base}"
 
 
 def supervised(argv: Sequence[str], secret: str, log: Callable[[str], None]) -> Supervisor:

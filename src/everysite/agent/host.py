@@ -24,6 +24,11 @@ def host_identity() -> str:
     return blake3("\n".join((boot, namespace, root)).encode()).hexdigest(16)
 
 
+def home_identity(home: os.PathLike[str]) -> str:
+    """16 hex digits that tell homes apart, on all machines, and stay the same after a restart."""
+    return blake3(f"{_node()}\n{os.fspath(home)}".encode("utf-8", "surrogateescape")).hexdigest(8)
+
+
 def _read(path: str) -> str:
     try:
         with open(path, encoding="ascii") as file:

@@ -68,6 +68,8 @@ class Household:
         self._agent: Supervised | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._token = ""
+        where = f" ({service.home})" if service.home else ""  # other homes have theirs in the same database
+        self._labels = _COMMAND_LINE + where, _LOCAL_AGENT + where
 
     async def __aenter__(self) -> Household:
         """The command line of this user works when this returns; the agent follows when there is a site for it."""
@@ -101,7 +103,7 @@ class Household:
         from everysite.tracker.messages import NewToken
 
         admin = await self._admin()
-        issued = await self._service.access.grants.create_token(admin, NewToken(_COMMAND_LINE, None, 0))
+        issued = await self._service.access.grants.create_token(admin, NewToken(self._labels[0], None, 0))
         self._token = issued.token
         doors = self._doors
         place = Place(doors.local_url, issued.token, doors.local_fingerprint, doors.url, doors.fingerprint)
@@ -130,7 +132,7 @@ class Household:
 
         admin = await self._admin()
         for token in (await self._service.access.grants.tokens(admin, Nothing())).tokens:
-            if token.label in (_COMMAND_LINE, _LOCAL_AGENT):
+            if token.label in self._labels:
                 await self._service.access.grants.remove_token(admin, TokenId(token.id))
 
     # --- the local agent ---
@@ -146,7 +148,7 @@ class Household:
         mine = await tracker.call(MY_SITES, Revision())
         while not mine.sites:
             mine = await tracker.call(MY_SITES, Revision(mine.revision, 3_600_000))
-        token = await self._service.access.grants.agent_token("*", _LOCAL_AGENT)
+        token = await self._service.access.grants.agent_token("*", self._labels[1])
         words = ["agent", "--local", "--tracker", self._doors.local_url, "--home", str(self._settings.home)]
         if self._doors.local_fingerprint:
             words += ["--fingerprint", self._doors.local_fingerprint]

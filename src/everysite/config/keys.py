@@ -36,6 +36,9 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...], Meta(description="Addresses or networks whose X-Forwarded-* headers count.")
     ] = ()
     base_path: Annotated[BasePath, Meta(description="Path everything is served below, like /sync; empty: none.")] = ""
+    peer_url: Annotated[
+        str, Meta(description="Where other processes on this database reach this one; empty: on this machine only.")
+    ] = ""
     faces_off: Annotated[
         tuple[str, ...], Meta(description="Faces that are not served: api, socketio, pages or clients.")
     ] = ()

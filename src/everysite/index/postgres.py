@@ -30,6 +30,8 @@ T = TypeVar("T")
 class PostgresIndex:
     """See the contract's Index. May be used from several event loops."""
 
+    shared = True
+
     def __init__(self, url: str, place: str, readers: int) -> None:
         self._url, self._place = url, place
         self._listeners = Listeners()

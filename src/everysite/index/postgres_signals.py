@@ -15,7 +15,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 import psycopg
@@ -28,7 +28,7 @@ Heard = Callable[[frozenset[Topic]], None]
 
 _PAUSE_S = 0.02
 _LOOK_S = 1.0
-_MOST = 500  # topics in one message, which has at most 8,000 bytes
+_MOST = 7_000  # bytes in one message, which has at most 8,000
 _CHANNEL = "SELECT 'everysite_' || oid FROM pg_namespace WHERE nspname = current_schema()"
 _LAST = "SELECT value FROM number WHERE name = 'change'"
 _decode = msgspec.json.Decoder(list[Topic]).decode
@@ -96,6 +96,7 @@ class Signals:
     def _serve(self, db: Connection) -> None:
         channel = str(db.execute(_CHANNEL).fetchall()[0][0])
         db.execute(f'LISTEN "{channel}"'.encode())
+        self._heard(frozenset())
         self._look(db)
         looked = time.monotonic()
         while not self._closing:
@@ -119,7 +120,11 @@ class Signals:
         if heard:
             self._committed.tell()
         topics = frozenset(topic for text in heard if text for topic in _decode(text))
-        for loop, told in self._hearers if topics else ():
+        if topics:
+            self._heard(topics)
+
+    def _heard(self, topics: frozenset[Topic]) -> None:
+        for loop, told in self._hearers:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody hears any more
                 loop.call_soon_threadsafe(told, topics)
 
@@ -128,8 +133,7 @@ class Signals:
             news, self._news = self._news, False
             topics, self._topics = sorted(self._topics, key=str), set()
         try:
-            for start in range(0, len(topics), _MOST):
-                text = msgspec.json.encode(topics[start : start + _MOST]).decode()
+            for text in _messages(topics):
                 db.execute("SELECT pg_notify(%s, %s)", (channel, text))
             if news and not topics:
                 db.execute("SELECT pg_notify(%s, '')", (channel,))
@@ -146,3 +150,18 @@ class Signals:
             known, self._last = self._last, max(self._last, last)
         if known < last and known >= 0:
             self._committed.tell()
+
+
+def _messages(topics: Sequence[Topic]) -> Iterator[str]:
+    """As few as there have to be."""
+    some: list[bytes] = []
+    size = 0
+    for topic in topics:
+        text = msgspec.json.encode(topic)
+        if some and size + len(text) > _MOST:
+            yield f"[{b','.join(some).decode()}]"
+            some, size = [], 0
+        some.append(text)
+        size += len(text) + 1
+    if some:
+        yield f"[{b','.join(some).decode()}]"

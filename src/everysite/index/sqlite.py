@@ -30,6 +30,8 @@ T = TypeVar("T")
 class SqliteIndex:
     """See the contract's Index. May be used from several event loops."""
 
+    shared = False
+
     def __init__(self, path: str, writer: Writer, readers: Readers) -> None:
         self._path = path
         self._writer = writer

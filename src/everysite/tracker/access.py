@@ -24,6 +24,7 @@ from everysite.tracker.grants import Grants
 from everysite.tracker.mail import Mail
 from everysite.tracker.messages import Nothing, SignedIn, SignIn
 from everysite.tracker.operation import Caller, UserClass
+from everysite.tracker.others import TOKENS
 from everysite.tracker.passwords import Passwords, imported
 from everysite.tracker.users import UserElements, find_account, find_user
 
@@ -158,6 +159,11 @@ class Access:
 
     def forget(self) -> None:
         """Look every token up again: something about users or tokens has changed."""
+        self.look_again()
+        self._core.tell([TOKENS])
+
+    def look_again(self) -> None:
+        """The same in this process alone."""
         self._known.clear()
 
     async def _refused(self, caller: Caller, account: Account | None, now: int) -> None:

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from everysite.decide.elements import stamped
-from everysite.errors import BadRequest, Forbidden, NotFound, NotOffered, SignInNeeded, TooManyAttempts
+from everysite.errors import BadRequest, Conflict, Forbidden, NotFound, NotOffered, SignInNeeded, TooManyAttempts
 from everysite.index.contract import Account, Token, Transaction
 from everysite.model.element import Body, Element, Tombstone
 from everysite.tracker import mail as post
@@ -44,11 +44,17 @@ class Accounts:
 
     async def put_user(self, caller: Caller, asked: User) -> dict[str, Any]:
         """Raises BadRequest (name, missing password of a new user), Conflict (the last admin)."""
+        return await self._put(caller, asked)
+
+    async def _put(self, caller: Caller, asked: User, first: bool = False) -> dict[str, Any]:
+        """`first`: Conflict when there is an admin already; another process may make one at the same time."""
         name = bare(asked.username)
         kept = await self._passwords.hash(asked.password) if asked.password is not None else ""
         now = self._core.clock()
 
         def unit(tx: Transaction) -> Element:
+            if first and has_admin(tx):
+                raise Conflict("there is an admin already")
             before = find_user(tx, tx.access.account(name)) or tx.elements.get(["@" + name])[0]
             key = before.key if before else "@" + name
             body = self._elements.checked(caller, key, before, _body(caller, name, asked, before, kept, now), kept)
@@ -81,7 +87,10 @@ class Accounts:
         if await self._core.index.read(has_admin):
             return False
         user = User(bare(name), rank="admin", password=password)
-        await self.put_user(Caller(user.username, "admin"), user)
+        try:
+            await self._put(Caller(user.username, "admin"), user, first=True)
+        except Conflict:
+            return False
         return True
 
     # --- passwords ---

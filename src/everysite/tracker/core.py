@@ -7,12 +7,12 @@ Must not know: any single verb.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from everysite.errors import Forbidden, NotFound, SignInNeeded, StaleLease, TooLarge
-from everysite.index.contract import Index, Transaction
+from everysite.index.contract import Index, Topic, Transaction
 from everysite.model.site import Globals, Mapping, Site
 from everysite.tracker.events import Events
 from everysite.tracker.operation import Caller, Operation
@@ -62,6 +62,8 @@ class Core:
     turns: Turns = field(default_factory=Turns)
     revision: int = 0
     tracker_id: str = ""
+    home: str = ""  # tells the homes of processes on one index apart
+    tell: Callable[[Iterable[Topic]], None] = lambda _: None  # the other processes
     forget_tokens: Callable[[], None] = lambda: None  # the memory of who tokens stand for
     last_call: dict[str, int] = field(default_factory=dict)  # site name -> ms of its agent's last call
 
@@ -76,7 +78,7 @@ class Core:
 
     def reconfigured(self, revision: int) -> None:
         """Sites, mappings or globals were edited: agents look again."""
-        self.revision = revision
+        self.revision = max(self.revision, revision)
         self.wakes.wake([REVISION])
 
 

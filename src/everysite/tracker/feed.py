@@ -95,6 +95,8 @@ class Feed:
         epoch, dot, text = since.rpartition(".")
         if not dot or not epoch or not (text.isascii() and text.isdigit()) or len(text) > 18:
             raise BadRequest(f"since={since!r} is no cursor; give one as it was answered, or 0 for everything")
+        if int(text) > last and self._index.shared:  # another process may have told it, of a commit we hear of soon
+            last = await self._index.read(lambda tx: tx.last_change())
         if epoch != self.epoch or int(text) > last:
             raise CursorLost(
                 "this cursor belongs to another history (the tracker was restored from a backup);"

@@ -10,6 +10,7 @@ from everysite.errors import BadRequest, NotFound
 from everysite.tracker.core import Core
 from everysite.tracker.messages import Nothing
 from everysite.tracker.operation import Caller
+from everysite.tracker.others import INDEXES
 from everysite.tracker.search_messages import Indexes, IndexKey
 
 _LONGEST = 200  # characters of a path
@@ -17,7 +18,7 @@ _MOST = 32  # each one makes every write of an element that has the key slower
 
 
 class IndexVerbs:
-    """Which keys are indexed. This process alone writes the index, so what it once read stays true."""
+    """Which keys are indexed. What was read stays true until one of the processes on this index changes it and says so."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -37,19 +38,29 @@ class IndexVerbs:
             if len(known) >= _MOST:
                 raise BadRequest(f"there are {len(known)} indexes; remove one first: everysite index remove KEY")
             await self._core.index.run(lambda tx: tx.elements.add_index(key), "bulk")
-            self._known = None
+            self._changed()
         return Indexes(sorted(await self._keys()))
 
     async def remove_index(self, caller: Caller, asked: IndexKey) -> Indexes:
         """Raises NotFound when it is none of those an admin added."""
-        self._known = None
-        if not await self._core.index.run(lambda tx: tx.elements.drop_index(asked.key), "bulk"):
+        self.look_again()
+        dropped = await self._core.index.run(lambda tx: tx.elements.drop_index(asked.key), "bulk")
+        self._changed()
+        if not dropped:
             raise NotFound(f"there is no index of {asked.key!r} that was added; see: everysite index list")
         return Indexes(sorted(await self._keys()))
 
     async def serve(self, where: Predicate) -> bool:
         """Whether an index leads to all that can match, so that few rows are read."""
         return _led(where, await self._keys())
+
+    def look_again(self) -> None:
+        """Forget which there are."""
+        self._known = None
+
+    def _changed(self) -> None:
+        self.look_again()
+        self._core.tell([INDEXES])
 
     async def _keys(self) -> frozenset[str]:
         if self._known is None:

@@ -33,6 +33,7 @@ from everysite.tracker.graph import GraphVerbs
 from everysite.tracker.indexes import IndexVerbs
 from everysite.tracker.mail import Mail
 from everysite.tracker.operation import Caller, Operation, Tracker
+from everysite.tracker.others import INDEXES, TOKENS, Others
 from everysite.tracker.questions import QuestionVerbs
 from everysite.tracker.recall import RecallVerb
 from everysite.tracker.relay import Broker
@@ -64,17 +65,26 @@ class Service:
         host: str = "",
         scratch: str = "",
         mail: Mail | None = None,
+        home: str = "",
     ) -> None:
         """`clock` answers ms since 1970. `host`: the identity of this machine as agents tell it in their hello.
-        `scratch`: a private folder with room for a copy of the index ('': the system's folder for temporary files)."""
-        self._core = Core(index, limits or Limits(), clock or wall_clock)
+        `scratch`: a private folder with room for a copy of the index ('': the system's folder for temporary files).
+        `home`: tells the homes of processes that share an index apart."""
+        self._core = Core(index, limits or Limits(), clock or wall_clock, home=home)
         self._host = host or None
         self._care = CareVerbs(self._core, scratch)
         self.access = Access(self._core, mail)
         self.feed = Feed(index, self.sight, self._query)
         self._work = WorkVerbs(self._core)
+        self._indexes = IndexVerbs(self._core)
+        self.others = Others(self._core, {TOKENS: self.access.look_again, INDEXES: self._indexes.look_again})
         self._verbs = self._bind()
         self._reclaiming: asyncio.Task[None] | None = None
+
+    @property
+    def home(self) -> str:
+        """What tells our home apart where several share an index, else ''."""
+        return self._core.home if self._core.index.shared else ""
 
     @property
     def broker(self) -> Broker:
@@ -100,6 +110,7 @@ class Service:
         self._core.revision = int(await self._core.index.read(lambda tx: tx.meta(REVISION)) or 0)
         await self.access.start()
         await self.feed.start()
+        self.others.start()
         self._reclaiming = asyncio.create_task(self._reclaim(), name="reclaim")
 
     async def stop(self) -> None:
@@ -111,6 +122,7 @@ class Service:
             self._reclaiming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reclaiming
+        await self.others.stop()
         await self.access.close()
 
     def as_caller(self, caller: Caller) -> Tracker:
@@ -144,7 +156,8 @@ class Service:
         while True:
             await asyncio.sleep(_RECLAIM_S)
             try:
-                await self._work.reclaim()
+                if await self.others.in_office():
+                    await self._work.reclaim()
                 await self.access.flush()
             except EverysiteError as err:
                 _log.warning("expired leases could not be reclaimed: %s", err)
@@ -153,7 +166,7 @@ class Service:
         core, access, work = self._core, self.access, self._work
         sites = SiteVerbs(core, access)
         elements, questions = ElementVerbs(core, sites, access, access.users), QuestionVerbs(core)
-        graphs, indexes = GraphVerbs(core), IndexVerbs(core)
+        graphs, indexes = GraphVerbs(core), self._indexes
         search = SearchVerbs(core, indexes)
         standing = StandingVerbs(core, search)
         verbs: dict[Operation[Any, Any], Verb] = {

@@ -63,8 +63,8 @@ class SiteVerbs:
 
     async def put_site(self, caller: Caller, asked: SiteChange) -> SiteInfo:
         """Raises BadRequest (a wrong value), Conflict (name taken, folders that overlap), NotFound (not `create`)."""
-        now = self._core.clock()
-        revision = await self._core.index.run(lambda tx: _put(tx, caller, asked, now))
+        core, now = self._core, self._core.clock()
+        revision = await core.index.run(lambda tx: _put(tx, caller, asked, now, core.home if core.index.shared else ""))
         self._core.reconfigured(revision)
         await self.plan_all()
         return await self.site(caller, Named(asked.name))
@@ -103,7 +103,8 @@ class SiteVerbs:
             await core.wakes.wait({REVISION: core.wakes.generation(REVISION)}, asked.wait_ms / 1000)
 
         def unit(tx: Transaction) -> list[str]:
-            elements = tx.elements.get([s.element for s in tx.sites.all()])
+            sites = [s for s in tx.sites.all() if not core.index.shared or tx.meta(f"home:{s.id}") in (None, core.home)]
+            elements = tx.elements.get([s.element for s in sites])
             local = [e.body["name"] for e in elements if e is not None and e.body.get("agent") == "local"]
             return [n for n in local if caller.site in (n, "*") or caller.rank == "admin"]
 
@@ -114,10 +115,11 @@ class SiteVerbs:
         """Raises NotFound (no such site), Conflict (its folder is another site's)."""
         serves(caller, asked.site)
         core, now = self._core, self._core.clock()
-        welcome = await core.index.run(lambda tx: _hello(tx, asked, core.limits.lease_ms, now))
+        welcome, changed = await core.index.run(lambda tx: _hello(tx, asked, core.limits.lease_ms, now))
         core.last_call[welcome.site] = now
         if welcome.revision != core.revision:
             core.reconfigured(welcome.revision)
+        if changed:
             await self.plan_all()
         return welcome
 
@@ -183,7 +185,7 @@ def _put_mappings(tx: Transaction, site: Site, mappings: Sequence[Mapping]) -> N
         refuse_shared_folder(tx, site, tx.sites.put_mapping(mapping))
 
 
-def _put(tx: Transaction, caller: Caller, asked: SiteChange, now: int) -> int:
+def _put(tx: Transaction, caller: Caller, asked: SiteChange, now: int, home: str) -> int:
     site = tx.sites.named(asked.name)
     if site is not None and asked.create:
         raise Conflict(
@@ -216,7 +218,11 @@ def _put(tx: Transaction, caller: Caller, asked: SiteChange, now: int) -> int:
     made = Element(key, body, id=element.id if element else 0)
     [saved] = tx.elements.put([stamped(element, made, tx.stamp(now))])
     note_changes(tx, caller, now, [(element, saved)])
-    return store_site(tx, saved)
+    revision = store_site(tx, saved)
+    stored = tx.sites.named(asked.name)
+    if asked.url and home and stored is not None:
+        tx.set_meta(f"home:{stored.id}", home)  # a folder of the machine the process is on that was asked
+    return revision
 
 
 def _new_site(caller: Caller, asked: SiteChange, now: int) -> Body:
@@ -234,11 +240,13 @@ def forget_site(tx: Transaction, site: Site) -> int:
     """What a site has besides its element goes: mappings, replicas, work, the tokens of its agent. The new revision."""
     tx.sites.remove(site.id)
     tx.set_meta(f"host:{site.id}", None)
+    tx.set_meta(f"home:{site.id}", None)
     tx.access.drop_tokens([token.id for token in tx.access.tokens(None) if token.site == site.name])
     return bump_revision(tx)
 
 
-def _hello(tx: Transaction, asked: Hello, lease_ms: int, now: int) -> Welcome:
+def _hello(tx: Transaction, asked: Hello, lease_ms: int, now: int) -> tuple[Welcome, bool]:
+    """Also whether the site is another one than before."""
     site = site_named(tx, asked.site)
     [element] = tx.elements.get([site.element])
     if element is None:
@@ -255,7 +263,8 @@ def _hello(tx: Transaction, asked: Hello, lease_ms: int, now: int) -> Welcome:
     mappings = [m for m in tx.sites.mappings() if m.site == site.id]
     for mapping in mappings:
         refuse_shared_folder(tx, site, mapping)
-    return Welcome(site.name, mappings, read_globals(tx), site.paused, int(tx.meta(REVISION) or 0), lease_ms)
+    revision = int(tx.meta(REVISION) or 0)
+    return Welcome(site.name, mappings, read_globals(tx), site.paused, revision, lease_ms), changed
 
 
 def refuse_shared_folder(tx: Transaction, site: Site, mapping: Mapping) -> None:

@@ -1,35 +1,45 @@
 """Telling waiting calls that there is something for them.
 
-Owns: who waits for which topic in this process. Must not know: what a topic means, or how other processes hear of it.
+Owns: who waits for which topic in this process. Must not know: what a topic means, or how other processes hear of it
+(`tell` does).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Collection, Iterable
+
+from everysite.index.contract import Topic
 
 
 class Wakes:
     """Topics with a generation number each: a wake between looking and waiting is never missed."""
 
     def __init__(self) -> None:
-        self._generation: dict[Hashable, int] = {}
-        self._waiting: dict[Hashable, set[asyncio.Future[None]]] = {}
+        self._generation: dict[Topic, int] = {}
+        self._waiting: dict[Topic, set[asyncio.Future[None]]] = {}
         self._closed = False
+        self.tell: Callable[[Iterable[Topic]], None] | None = None  # the other processes
 
-    def generation(self, topic: Hashable) -> int:
+    def generation(self, topic: Topic) -> int:
         """Remember this before looking for work; hand it to `wait` afterwards."""
         return self._generation.get(topic, 0)
 
-    def wake(self, topics: Iterable[Hashable]) -> None:
-        """Everybody who waits for one of these topics looks again."""
+    def wake(self, topics: Collection[Topic]) -> None:
+        """Everybody who waits for one of these topics looks again, in all processes."""
+        self.heard(topics)
+        if self.tell is not None and topics:
+            self.tell(topics)
+
+    def heard(self, topics: Iterable[Topic]) -> None:
+        """The same in this process."""
         for topic in topics:
             self._generation[topic] = self._generation.get(topic, 0) + 1
             for waiter in self._waiting.pop(topic, ()):
                 if not waiter.done():
                     waiter.set_result(None)
 
-    async def wait(self, seen: dict[Hashable, int], seconds: float) -> bool:
+    async def wait(self, seen: dict[Topic, int], seconds: float) -> bool:
         """Until one of the topics has moved on from the generation given here, at most `seconds`. True if one did."""
         if self._closed or seconds <= 0 or any(self.generation(t) != g for t, g in seen.items()):
             return not self._closed
@@ -46,7 +56,7 @@ class Wakes:
                 self._forget(topic, waiter)
         return not self._closed
 
-    def _forget(self, topic: Hashable, waiter: asyncio.Future[None]) -> None:
+    def _forget(self, topic: Topic, waiter: asyncio.Future[None]) -> None:
         waiters = self._waiting.get(topic)
         if waiters is not None:
             waiters.discard(waiter)
@@ -58,7 +68,11 @@ class Wakes:
         """Whether the process is ending, so that nobody should wait."""
         return self._closed
 
+    def wake_all(self) -> None:
+        """Everybody in this process looks again."""
+        self.heard(list(self._waiting))
+
     def close(self) -> None:
         """Nobody waits any longer; for the end of the process."""
         self._closed = True
-        self.wake(list(self._waiting))
+        self.wake_all()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from everysite.decide.tasks import claimable
 from everysite.errors import Conflict, StaleLease
-from everysite.index.contract import Transaction
+from everysite.index.contract import Topic, Transaction
 from everysite.model.path import below
 from everysite.model.replica import Replica
 from everysite.model.site import Mapping, Site
@@ -31,7 +31,9 @@ from everysite.tracker.core import REVISION, Core, held_mapping, mapping_of, ser
 from everysite.tracker.feed import EPOCH
 from everysite.tracker.messages import Nothing
 from everysite.tracker.operation import Caller
+from everysite.tracker.others import gone
 
+_LOOK_MS = 10_000  # a process that dies right after its commit has not told that there is work
 _LOOK_AHEAD = 4  # due rows looked at per row wanted, when folder moves stand in the way
 
 
@@ -65,6 +67,7 @@ class WorkVerbs:
 
         name = await self._core.index.run(unit)
         self._core.last_call.pop(name, None)
+        self._core.tell(gone(name))
         return Nothing()
 
     async def claim(self, caller: Caller, asked: Claim) -> Claimed:
@@ -72,11 +75,14 @@ class WorkVerbs:
         core = self._core
         deadline = core.clock() + min(asked.wait_ms, 30_000)
         while True:
-            topics = {asked.mapping: core.wakes.generation(asked.mapping), REVISION: core.wakes.generation(REVISION)}
+            topics: dict[Topic, int] = {
+                asked.mapping: core.wakes.generation(asked.mapping),
+                REVISION: core.wakes.generation(REVISION),
+            }
             claimed, site, wait_ms = await self._try(caller, asked)
             core.last_call[site.name] = now = core.clock()
             news = asked.revision not in (-1, core.revision)
-            left = min(deadline - now, wait_ms)
+            left = min(deadline - now, wait_ms, *([_LOOK_MS] if core.index.shared else []))
             if claimed.lease or news or deadline <= now or core.wakes.closed:
                 return claimed
             if not await core.wakes.wait(topics, max(left, 1) / 1000) and core.clock() >= deadline:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import msgspec
 from starlette.types import Message, Send
@@ -63,6 +64,10 @@ class Relay:
         """Take the bytes of a Wanted. Raises Cancelled when their reader has gone."""
         asked.whole = True  # what is left when it fails may be gigabytes; nobody reads that away
         caller = await self._agent(asked)
+        if process := self._broker.elsewhere(asked.params["id"]):
+            await self._pass_on(asked, process)
+            await answer.answer(send, 200, b"{}")
+            return
         exchange = self._broker.exchange(asked.params["id"])
         if caller.rank != "admin" and caller.site not in ("*", exchange.site):
             raise Forbidden(f"this token does not speak for {exchange.site}")
@@ -73,6 +78,12 @@ class Relay:
             raise
         await exchange.close()
         await answer.answer(send, 200, b"{}")
+
+    async def _pass_on(self, asked: Asked, process: str) -> None:
+        """To the process in which the reader waits. Raises as `send` does."""
+        assert self._broker.peers is not None
+        token = asked.headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ")
+        await self._broker.peers.send(process, asked.params["id"], token, _chunks(asked))
 
     async def _agent(self, asked: Asked) -> Caller:
         caller = await caller_of(asked, self._service, "agent")
@@ -100,6 +111,17 @@ class _Stream:
         if not self.begun:
             self.begun = True
             await answer.begin(self._send, _BYTES)
+
+
+async def _chunks(asked: Asked) -> AsyncIterator[bytes]:
+    while True:
+        message = await asked.receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        if body := message.get("body", b""):
+            yield body
+        if not message.get("more_body"):
+            return
 
 
 async def _take(asked: Asked, exchange: Exchange) -> None:

@@ -169,3 +169,14 @@ def _config(app: App, context: ssl.SSLContext | None) -> uvicorn.Config:
     config.load()
     config.ssl = context
     return config
+
+
+def addresses(scheme: str, host: str, port: int, base: str) -> tuple[str, str]:
+    """(for this machine, for others). What listens everywhere is named by the machine's name, or 127.0.0.1."""
+    inside = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
+    outside = socket.getfqdn() if inside != host else host
+    return _url(scheme, inside, port, base), _url(scheme, outside, port, base)
+
+
+def _url(scheme: str, host: str, port: int, base: str) -> str:
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{base}"

@@ -83,6 +83,10 @@ class Transaction(Protocol):
 class Index(Protocol):
     """What we remember. One process opens an index of the SQLite engine; any number share one of the PostgreSQL engine."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may have it open too."""
+
     async def run(self, unit: Callable[[Transaction], T], lane: Lane = "interactive") -> T:
         """Carry a unit out and commit it durably. Bulk units yield to interactive ones; keep each below 10 ms of work."""
 
@@ -103,7 +107,8 @@ class Index(Protocol):
         lost: who waits for one looks for himself now and then."""
 
     def hear(self, told: Callable[[frozenset[Topic]], None]) -> Callable[[], None]:
-        """Call it in the running loop with what other processes tell; answers a function that ends this."""
+        """Call it in the running loop with what other processes tell, and with no word at all when some may have been
+        missed; answers a function that ends this."""
 
     async def backup(self, path: str) -> None:
         """A consistent copy of the whole index while it is in use, as a file of the SQLite engine whatever this one is."""
