@@ -31,7 +31,12 @@ def unit(t):
     return n
 
 async def main():
-    index = postgres.open(sys.argv[1])
+    while True:
+        try:
+            index = postgres.open(sys.argv[1])
+            break
+        except SiteUnreachable:  # the server is being started again
+            await asyncio.sleep(0.1)
     async def write(lane):
         while True:
             n = await index.run(unit, lane)

@@ -132,7 +132,9 @@ def passes(error: BaseException, db: Connection | None) -> bool:
     """Whether the same unit may well succeed when it is repeated: a conflict with others, or the connection is gone."""
     if isinstance(error, _PASSING):
         return True
-    return isinstance(error, psycopg.OperationalError) and (db is None or db.broken or db.closed)
+    lost = db is None or db.broken or db.closed
+    # What the server said has a state; without one, the driver lost it in the middle of something ("cannot exit pipeline mode").
+    return isinstance(error, psycopg.OperationalError) and (lost or error.sqlstate is None)
 
 
 def explain(error: psycopg.Error, place: str) -> EverysiteError:
