@@ -24,7 +24,11 @@ COPYING = (
 )
 COPY = "everysite_copy"
 """The table that is there while a copy from another database is unfinished."""
-_THERE = f"SELECT to_regclass('everysite_schema')::text, to_regclass('element')::text, to_regclass('{COPY}')::text"
+# Not to_regclass: behind a lock that was waited for it may answer from before, and two first starts make the tables twice.
+_THERE = "SELECT " + ", ".join(
+    f"(SELECT relname::text FROM pg_class WHERE relname = '{name}' AND relnamespace = {_SCHEMA})"
+    for name in ("everysite_schema", "element", COPY)
+)
 
 
 def migrations() -> list[tuple[int, str]]:
