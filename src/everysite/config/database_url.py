@@ -35,5 +35,7 @@ def shown(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "..."
+    if not parts.scheme:
+        return "..."  # no address: who knows which part of it is a secret
     user = f"{parts.username}@" if parts.username else ""
     return f"{parts.scheme}://{user}{place}{port}{parts.path}"

@@ -197,7 +197,7 @@ def _contradictions(settings: Settings) -> list[str]:
             problems.append(f"server.{key}: there is no file {settings.home / file}")
     problems += _open_problems(settings) + _mail_problems(settings)
     if settings.index.url and (trouble := database_url.problem(settings.index.url)):
-        problems.append(f"index.url is {database_url.shown(settings.index.url)!r}; {trouble}")
+        problems.append(f"index.url (--database) is {database_url.shown(settings.index.url)!r}; {trouble}")
     for proxy in server.trusted_proxies:
         try:
             ipaddress.ip_network(proxy, strict=False)
