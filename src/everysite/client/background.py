@@ -67,7 +67,7 @@ class Background:
         future = asyncio.run_coroutine_threadsafe(work, self._running().loop)
         try:
             return future.result()
-        except BaseException:
+        except BaseException:  # an interrupt too: the work must not go on without anybody waiting
             future.cancel()
             raise
 

@@ -63,7 +63,7 @@ class _Database:
         try:
             with _explained(self.place):
                 yield
-        except BaseException:
+        except BaseException:  # whatever it was, the connection has no owner yet
             self._db.close()
             raise
 

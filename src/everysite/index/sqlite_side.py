@@ -44,7 +44,7 @@ class _File:
         try:
             with _explained(self.place):
                 yield
-        except BaseException:
+        except BaseException:  # whatever it was, the connection has no owner yet
             self._db.close()
             raise
 
